@@ -1,0 +1,44 @@
+"""jaxmeta: a functional meta-reinforcement-learning engine in JAX."""
+
+from jaxmeta import (
+    adaptation,
+    advantages,
+    distributions,
+    environments,
+    evaluation,
+    inner,
+    losses,
+    optimizers,
+    outer,
+    policies,
+    returns,
+    rollouts,
+    tasks,
+)
+from jaxmeta.algorithms import maml
+from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
+from jaxmeta.learner import meta_learner, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "adaptation",
+    "adaptation_curve",
+    "advantages",
+    "bootstrap_interval",
+    "distributions",
+    "environments",
+    "evaluation",
+    "inner",
+    "losses",
+    "maml",
+    "meta_learner",
+    "optimizers",
+    "outer",
+    "policies",
+    "returns",
+    "rollouts",
+    "tasks",
+    "train",
+]

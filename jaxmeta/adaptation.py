@@ -1,0 +1,103 @@
+"""Collect, then adapt.
+
+Interaction without gradients first; then the same inner updates again on what was
+recorded, differentiable in the meta-params.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta import rollouts
+from jaxmeta.types import Environment, Experience, Info, Inner, Key, Params, Policy
+
+
+def collect(
+    key: Key,
+    meta_params: Params,
+    task: Any,
+    *,
+    environment: Environment,
+    policy: Policy,
+    inner: Inner,
+    num_updates: int,
+    num_episodes: int,
+    length: int,
+) -> Experience:
+    """Interact with one task: act, update, act again, with fresh episodes each time.
+
+    Args:
+        key: consumed.
+        meta_params: what adaptation starts from.
+        task: the task.
+        environment: where to act.
+        policy: who acts.
+        inner: how data changes the agent.
+        num_updates: ``K`` inner updates.
+        num_episodes: ``N`` episodes per update, and as many of the adapted policy.
+        length: ``T`` steps per episode.
+
+    Returns:
+        The experience: support ``[K, N, T]``, query ``[N, T]``.
+    """
+    key_inner, key_act = jax.random.split(key)
+    keys = jax.random.split(key_inner, num_updates + 1)
+
+    def act_then_update(state, step):
+        key_act, key_update, is_last = step
+        batch = rollouts.episodes(
+            key_act,
+            environment,
+            policy,
+            inner.params(meta_params, state),
+            task,
+            num_episodes=num_episodes,
+            length=length,
+        )
+        # The query is acted in the same loop, so that the rollout compiles only once.
+        state = jax.lax.cond(
+            is_last,
+            lambda: state,
+            lambda: inner.update(key_update, meta_params, state, batch)[0],
+        )
+        return state, batch
+
+    steps = (
+        jax.random.split(key_act, num_updates + 1),
+        jnp.roll(keys, -1),  # keys[0] is that of init; the last step does not update
+        jnp.arange(num_updates + 1) == num_updates,
+    )
+    state = inner.init(keys[0], meta_params)
+    _, batches = jax.lax.scan(act_then_update, state, steps)
+    support = jax.tree.map(lambda leaf: leaf[:-1], batches)
+    query = jax.tree.map(lambda leaf: leaf[-1], batches)
+    return Experience(keys=keys, support=support, query=query)
+
+
+def adapt(
+    meta_params: Params, experience: Experience, *, inner: Inner
+) -> tuple[Params, Info]:
+    """Repeat the inner updates on recorded data of one task.
+
+    On what :func:`collect` recorded with the same meta-params this gives the params it
+    acted with in the query episodes; with others, or on data from elsewhere, what the
+    same data would have taught an agent that started from those.
+
+    Args:
+        meta_params: what adaptation starts from; the result is differentiable in them.
+        experience: of one task; the query is not used.
+        inner: how data changes the agent.
+
+    Returns:
+        The adapted policy params, and the info of the updates with a leading ``[K]``.
+    """
+
+    def update(state, step):
+        key, batch = step
+        return inner.update(key, meta_params, state, batch)
+
+    state = inner.init(experience.keys[0], meta_params)
+    steps = (experience.keys[1:], experience.support)
+    state, info = jax.lax.scan(update, state, steps)
+    return inner.params(meta_params, state), info

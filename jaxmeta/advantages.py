@@ -1,0 +1,177 @@
+"""Advantage estimators: what each action of a batch of episodes was worth.
+
+``reward_to_go`` and ``linear_baseline`` use complete episodes without bootstrapping:
+they count the first episode of each rollout and give the steps an auto-reset added
+after it weight zero, as those belong to an episode that is cut. ``value_baseline`` has
+a critic to bootstrap from and uses every step.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta import returns
+from jaxmeta.types import Transition
+
+
+class Estimate(NamedTuple):
+    """Advantages of a batch ``[N, T]``, none of which is differentiable.
+
+    Attributes:
+        advantages: what to weigh the log-probabilities with.
+        weights: one for the steps that count, zero for the others.
+        targets: what the critic should have said; None without a critic.
+    """
+
+    advantages: jax.Array
+    weights: jax.Array
+    targets: jax.Array | None
+
+
+class Advantage(NamedTuple):
+    """An advantage estimator.
+
+    Attributes:
+        estimate: ``(batch [N, T], values [N, T], next_values [N, T]) -> Estimate``; the
+            values are None without a critic.
+        needs_complete_episodes: whether rollouts must be as long as an episode can be.
+        needs_critic: whether the policy must estimate values.
+    """
+
+    estimate: Callable[[Transition, jax.Array | None, jax.Array | None], Estimate]
+    needs_complete_episodes: bool
+    needs_critic: bool
+
+
+def reward_to_go(*, discount: float = 0.99, normalize: bool = False) -> Advantage:
+    """Discounted return to go, ``A_t = sum_{s >= t} discount^(s - t) r_s``.
+
+    Args:
+        discount: in [0, 1].
+        normalize: shift and scale the advantages of a batch to mean zero, variance one.
+    """
+    _check_unit("discount", discount)
+
+    def estimate(batch, values, next_values):
+        del values, next_values
+        to_go, weights = _first_episode_returns(batch, discount)
+        return _finish(to_go, weights, None, normalize)
+
+    return Advantage(estimate, True, False)
+
+
+def linear_baseline(
+    *, discount: float = 0.99, normalize: bool = False, regularizer: float = 1e-5
+) -> Advantage:
+    """Return to go minus a least-squares fit to it on features of state and time.
+
+    The features are ``[o, o^2, t, t^2, t^3, 1]`` with ``t`` in hundreds of steps, the
+    fit is a ridge regression on the batch itself, features scaled to unit mean square.
+
+    Args:
+        discount: in [0, 1].
+        normalize: shift and scale the advantages of a batch to mean zero, variance one.
+        regularizer: of the ridge regression, relative to the scaled features.
+
+    Source: Duan, Chen, Houthooft, Schulman and Abbeel, "Benchmarking Deep Reinforcement
+    Learning for Continuous Control", 2016.
+    """
+    _check_unit("discount", discount)
+    if not regularizer > 0:
+        raise ValueError(f"regularizer must be positive, got {regularizer}")
+
+    def estimate(batch, values, next_values):
+        del values, next_values
+        to_go, weights = _first_episode_returns(batch, discount)
+        features = _features(batch.timestep.observation) * weights[..., None]
+        features = features.reshape(-1, features.shape[-1])
+        scale = jnp.sqrt(jnp.mean(features**2, axis=0))
+        features = features / jnp.where(scale > 0, scale, 1.0)
+        count = features.shape[0]
+        gram = features.T @ features / count
+        gram = gram + regularizer * jnp.eye(gram.shape[0], dtype=gram.dtype)
+        moments = features.T @ (to_go * weights).reshape(-1) / count
+        factor = jax.scipy.linalg.cho_factor(gram)
+        baseline = features @ jax.scipy.linalg.cho_solve(factor, moments)
+        residual = to_go - baseline.reshape(to_go.shape)
+        return _finish(residual, weights, None, normalize)
+
+    return Advantage(estimate, True, False)
+
+
+def value_baseline(
+    *, discount: float = 0.99, trace_decay: float = 0.95, normalize: bool = False
+) -> Advantage:
+    """Generalised advantage estimates from the policy's own critic.
+
+    Rollouts may be shorter than an episode: a truncated or unfinished one is completed
+    by the critic.
+
+    Args:
+        discount: in [0, 1].
+        trace_decay: lambda in [0, 1].
+        normalize: shift and scale the advantages of a batch to mean zero, variance one.
+
+    Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized
+    Advantage Estimation", 2016.
+    """
+    _check_unit("discount", discount)
+    _check_unit("trace_decay", trace_decay)
+
+    def estimate(batch, values, next_values):
+        if values is None or next_values is None:
+            raise ValueError(
+                "advantage: value_baseline needs a policy with a critic; make one with "
+                "critic=True, or use linear_baseline or reward_to_go"
+            )
+        values, next_values = jax.lax.stop_gradient((values, next_values))
+        discounts = jnp.where(batch.terminated, 0.0, discount)
+        is_last = batch.terminated | batch.truncated
+        advantages = jax.vmap(
+            returns.generalized_advantages, in_axes=(0, 0, 0, 0, 0, None)
+        )(batch.reward, discounts, values, next_values, is_last, trace_decay)
+        targets = advantages + values
+        return _finish(advantages, jnp.ones_like(advantages), targets, normalize)
+
+    return Advantage(estimate, False, True)
+
+
+def _check_unit(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def _first_episode_returns(
+    batch: Transition, discount: float
+) -> tuple[jax.Array, jax.Array]:
+    """Returns to go ``[N, T]`` and the weights ``[N, T]`` of the first episodes."""
+    discounts = jnp.where(batch.terminated | batch.truncated, 0.0, discount)
+    to_go = jax.vmap(returns.discounted_returns)(batch.reward, discounts)
+    mask = jax.vmap(returns.first_episode_mask)(batch.timestep.is_first)
+    return to_go, mask.astype(to_go.dtype)
+
+
+def _features(observations: jax.Array) -> jax.Array:
+    """``[N, T, F]`` features of observations ``[N, T, ...]`` and time."""
+    num_episodes, length = observations.shape[:2]
+    flat = observations.reshape(num_episodes, length, -1)
+    time = jnp.arange(length, dtype=flat.dtype) / 100.0
+    powers = jnp.stack([time, time**2, time**3, jnp.ones_like(time)], axis=-1)
+    powers = jnp.broadcast_to(powers[None], (num_episodes, length, 4))
+    return jnp.concatenate([flat, flat**2, powers], axis=-1)
+
+
+def _finish(
+    advantages: jax.Array,
+    weights: jax.Array,
+    targets: jax.Array | None,
+    normalize: bool,
+) -> Estimate:
+    if normalize:
+        count = jnp.sum(weights)
+        centered = advantages - jnp.sum(advantages * weights) / count
+        variance = jnp.sum(weights * centered**2) / count
+        advantages = centered / (jnp.sqrt(variance) + 1e-8)
+    return Estimate(advantages * weights, weights, targets)

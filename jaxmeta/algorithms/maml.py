@@ -1,0 +1,90 @@
+"""Model-agnostic meta-learning."""
+
+import optax
+
+from jaxmeta import adaptation, advantages, inner, learner, losses, outer
+from jaxmeta.advantages import Advantage
+from jaxmeta.losses import Loss
+from jaxmeta.types import Experience, MetaLearner, Policy, TaskDistribution
+
+
+def maml(
+    tasks: TaskDistribution,
+    policy: Policy,
+    *,
+    inner_optimizer: optax.GradientTransformation,
+    outer_optimizer: optax.GradientTransformation,
+    num_tasks: int,
+    num_updates: int,
+    num_episodes: int,
+    length: int | None = None,
+    advantage: Advantage | None = None,
+    inner_loss: Loss | None = None,
+    outer_loss: Loss | None = None,
+    num_epochs: int = 1,
+    first_order: bool = False,
+    task_batch_size: int | None = None,
+) -> MetaLearner:
+    """MAML: meta-learn initial policy params from which gradient steps adapt well.
+
+    ``theta'_m = theta - alpha grad L(theta, support_m)`` for each task ``m``, K times
+    with fresh data; ``theta <- theta - beta grad_theta mean_m L(theta'_m, query_m)``.
+
+    Args:
+        tasks: the distribution of tasks.
+        policy: the policy; its params are meta-learned.
+        inner_optimizer: descends the inner loss (``optax.sgd(alpha)``); any optax
+            transform whose derivative is finite at a zero gradient.
+        outer_optimizer: descends the outer loss.
+        num_tasks: ``M`` tasks per meta-update.
+        num_updates: ``K`` inner updates.
+        num_episodes: ``N`` episodes per inner update, and in the query.
+        length: ``T`` steps per episode; by default the environment's horizon.
+        advantage: of the default losses; ``linear_baseline()`` by default.
+        inner_loss: ``losses.policy_gradient`` by default.
+        outer_loss: ``losses.policy_gradient`` by default.
+        num_epochs: outer gradient steps on the same experience.
+        first_order: drop the second derivatives (FOMAML).
+        task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
+
+    Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
+    of Deep Networks", 2017.
+
+    Raises:
+        TypeError: if a number is not an integer.
+        ValueError: if an argument is out of range, if rollouts are shorter than an
+            episode where ``advantage`` needs complete ones, or if the inner optimizer
+            has NaN meta-gradients.
+    """
+    advantage = advantages.linear_baseline() if advantage is None else advantage
+    horizon = tasks.environment.horizon
+    if length is not None and length < horizon and advantage.needs_complete_episodes:
+        raise ValueError(
+            f"length must be at least the horizon of {tasks.environment.name}, "
+            f"{horizon} steps, got {length}: this advantage estimator needs complete "
+            "episodes. Use value_baseline with a critic, or a shorter horizon"
+        )
+    inner_loss = inner_loss or losses.policy_gradient(policy, advantage)
+    outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
+    adapter = inner.gradient(inner_loss, inner_optimizer, first_order=first_order)
+
+    def objective(meta_params, experience: Experience):
+        params, _ = adaptation.adapt(meta_params, experience, inner=adapter)
+        return outer_loss(params, experience.query)
+
+    return learner.meta_learner(
+        tasks,
+        policy,
+        adapter,
+        outer.gradient(
+            objective,
+            outer_optimizer,
+            num_epochs=num_epochs,
+            task_batch_size=task_batch_size,
+        ),
+        policy.init,
+        num_tasks=num_tasks,
+        num_updates=num_updates,
+        num_episodes=num_episodes,
+        length=length,
+    )

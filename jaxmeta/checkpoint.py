@@ -1,0 +1,115 @@
+"""Checkpoints of a training run, by orbax: written whole or not at all."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoints:
+    """The checkpoints ``DIRECTORY/<step>`` of one run.
+
+    Args:
+        directory: created if missing.
+        max_to_keep: older checkpoints are deleted once there are more.
+    """
+
+    def __init__(self, directory: Path, *, max_to_keep: int = 3):
+        self._directory = Path(directory).absolute()
+        self._max_to_keep = max_to_keep
+        self._manager = self._open()
+
+    def _open(self) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self._max_to_keep, enable_async_checkpointing=False
+        )
+        return ocp.CheckpointManager(self._directory, options=options)
+
+    def save(self, step: int, tree: Any) -> None:
+        """Write a pytree of arrays as the checkpoint of ``step``."""
+        self._manager.save(step, args=ocp.args.StandardSave(tree))
+
+    def restore_latest(self, like: Any) -> Any | None:
+        """The newest checkpoint that can be read, or None where there is none at all.
+
+        One that cannot be read is reported, moved to ``DIRECTORY-damaged`` (never
+        deleted), and the one before it is tried.
+
+        Args:
+            like: a pytree of the same structure, shapes and dtypes.
+
+        Raises:
+            ValueError: if there are checkpoints but none can be read.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        damaged: list[tuple[int, Exception]] = []
+        restored = None
+        for step in steps:
+            try:
+                restored = self._restore(step, abstract)
+                break
+            except Exception as error:  # orbax raises many types for damaged files
+                damaged.append((step, error))
+        if damaged and restored is None:
+            problems = "; ".join(
+                f"{self._directory / str(step)}: {_first_line(error)}"
+                for step, error in damaged
+            )
+            raise ValueError(
+                "none of the checkpoints can be read as a state of this learner; they "
+                f"are left as they are. {problems}"
+            )
+        if damaged:
+            self._set_aside(damaged)
+        return restored
+
+    def _restore(self, step: int, abstract: Any) -> Any:
+        restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        for got, want in zip(
+            jax.tree.leaves(restored), jax.tree.leaves(abstract), strict=True
+        ):
+            if got.shape != want.shape or got.dtype != want.dtype:
+                raise ValueError(
+                    f"it holds {got.dtype}{got.shape} where {want.dtype}{want.shape} "
+                    "is expected"
+                )
+        return restored
+
+    def _set_aside(self, damaged: list[tuple[int, Exception]]) -> None:
+        self._manager.close()
+        aside = self._directory.with_name(self._directory.name + "-damaged")
+        aside.mkdir(exist_ok=True)
+        for step, error in damaged:
+            source = self._directory / str(step)
+            target, copy = aside / str(step), 1
+            while target.exists():
+                target, copy = aside / f"{step}.{copy}", copy + 1
+            source.rename(target)
+            logger.warning(
+                "checkpoint %s cannot be read (%s); it was moved to %s and an earlier "
+                "one is used",
+                source,
+                _first_line(error),
+                target,
+            )
+        self._manager = self._open()
+
+    def close(self) -> None:
+        """Release what orbax holds."""
+        self._manager.close()
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -1,0 +1,56 @@
+"""Checks of arguments, shared by the constructors: say what was given and allowed."""
+
+import difflib
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
+    """``value`` as an int that is at least ``minimum``.
+
+    Raises:
+        TypeError: if it is not an integer.
+        ValueError: if it is too small.
+    """
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer, got {value!r} ({type(value).__name__})"
+        ) from None
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return value
+
+
+def typed_key(key: Any, *, name: str = "key") -> None:
+    """Check that ``key`` is one typed key.
+
+    Raises:
+        TypeError: if it is a raw uint32 key, or no key at all.
+        ValueError: if it is a batch of keys.
+    """
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        given = f"{type(key).__name__} of dtype {dtype}" if dtype else repr(key)
+        raise TypeError(
+            f"{name} must be a typed key made by jax.random.key(seed), got {given}; "
+            "jax.random.wrap_key_data turns an old-style key into a typed one"
+        )
+    if key.shape != ():
+        raise ValueError(
+            f"{name} must be one key, got an array of keys of shape {key.shape}; "
+            "jax.vmap over them, or pass one"
+        )
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """``". Did you mean 'x'?"`` for the nearest allowed value, or an empty string."""
+    allowed = list(allowed)
+    folded = {name.lower(): name for name in allowed}
+    close = difflib.get_close_matches(value.lower(), list(folded), n=1, cutoff=0.4)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""

@@ -1,0 +1,186 @@
+"""The command line: ``jaxmeta list | train | evaluate | plot``."""
+
+import inspect
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from jaxmeta import checks, files, plots, recipes, runs
+
+_USAGE = """usage: jaxmeta COMMAND
+
+  jaxmeta list                     the recipes: named experiments
+  jaxmeta train RECIPE [OPTIONS]   train one, or go on with it, and evaluate it
+  jaxmeta evaluate DIR             evaluate the newest checkpoint of a run again
+  jaxmeta plot DIR [DIR ...]       draw a run, or several in one picture
+
+Every command takes --help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; errors of the user are one line on stderr and exit status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(show_time=False, show_path=False)],
+    )
+    commands = {"list": _list, "train": _train, "evaluate": _evaluate, "plot": _plot}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE)
+        return
+    name, *rest = arguments
+    try:
+        if name not in commands:
+            near = checks.nearest(name, commands)
+            raise ValueError(f"no command {name!r}.{near}\n\n{_USAGE}")
+        commands[name](rest)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"jaxmeta: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def _list(arguments: list[str]) -> None:
+    def list_recipes() -> None:
+        """The recipes: named experiments."""
+
+    tyro.cli(list_recipes, prog="jaxmeta list", args=arguments)
+    table = Table("recipe", "method", "tasks", "published", "time", box=None)
+    for recipe in recipes.RECIPES.values():
+        published = "\n".join(
+            f"{' / '.join(f'{value:g}' for value in row)}  {label}"
+            for label, row in recipe.published.items()
+        )
+        table.add_row(
+            recipe.name, recipe.method, recipe.tasks, published, recipe.expected_time
+        )
+    Console().print(table)
+
+
+def _train(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: jaxmeta train RECIPE [OPTIONS]")
+        print(
+            f"Recipes: {', '.join(recipes.RECIPES)}; each takes --help for its options."
+        )
+        return
+    name, *rest = arguments
+    recipe = recipes.get(name)
+
+    def options(
+        seed: int = 0,
+        num_updates: int = recipe.num_updates,
+        output: Path = Path("runs") / recipe.name,
+    ) -> None:
+        """Train a recipe.
+
+        Args:
+            seed: of everything random.
+            num_updates: meta-updates in all.
+            output: directory of the run; one that was interrupted is continued.
+        """
+
+    prog = f"jaxmeta train {name}"
+    given = tyro.cli(
+        _joined(recipe.summary, options, recipe.build), prog=prog, args=rest
+    )
+    run = {k: given.pop(k) for k in inspect.signature(options).parameters}
+    directory = run.pop("output")
+    result = runs.train(recipe, directory, arguments=given, **run)
+    _report(result, directory)
+
+
+def _evaluate(arguments: list[str]) -> None:
+    def evaluate(directory: tyro.conf.Positional[Path]) -> Path:
+        """Evaluate the newest checkpoint of a run on held-out tasks again.
+
+        Args:
+            directory: of the run.
+        """
+        return directory
+
+    directory = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
+    _report(runs.evaluate(directory), directory)
+
+
+def _plot(arguments: list[str]) -> None:
+    def plot(
+        directories: Annotated[
+            tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(name="DIR")
+        ],
+        output: Path | None = None,
+    ) -> tuple[tuple[Path, ...], Path | None]:
+        """Draw a run, or several in one picture.
+
+        Args:
+            directories: of the runs.
+            output: the picture; by default curve.png in the run's directory, or
+                comparison.png here for several.
+        """
+        return directories, output
+
+    directories, output = tyro.cli(plot, prog="jaxmeta plot", args=arguments)
+    if not directories:
+        raise ValueError("plot needs the directory of a run")
+    if output is None:
+        one = len(directories) == 1
+        output = directories[0] / "curve.png" if one else Path("comparison.png")
+    files.write_bytes(output, plots.draw([runs.load(path) for path in directories]))
+    print(f"picture: {output}")
+
+
+def _joined(summary: str, *functions: Callable[..., Any]) -> Callable[..., dict]:
+    """A function of the arguments of several, with their documentation, for tyro."""
+
+    def joined(**given: Any) -> dict[str, Any]:
+        return given
+
+    parameters = [
+        p for f in functions for p in inspect.signature(f).parameters.values()
+    ]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    hints = {k: v for f in functions for k, v in get_type_hints(f).items()}
+    helps = [inspect.cleandoc(f.__doc__ or "").split("Args:\n")[-1] for f in functions]
+    vars(joined)["__signature__"] = inspect.Signature(parameters)
+    joined.__annotations__ = {p.name: hints[p.name] for p in parameters}
+    joined.__doc__ = f"{summary}.\n\nArgs:\n" + "\n".join(helps)
+    return joined
+
+
+def _report(result: runs.Result, directory: Path) -> None:
+    """Print the adaptation curve beside the published row and the optimum."""
+    curve, mode = result["adaptation_curve"], result["mode_adaptation_curve"]
+    steps = range(len(curve["mean"]))
+    table = Table("return after … inner updates", box=None, title_justify="left")
+    for step in steps:
+        table.add_column(str(step), justify="right")
+
+    def cells(row: Sequence[float]) -> list[str]:
+        return [f"{row[step]:.2f}" if step < len(row) else "" for step in steps]
+
+    table.add_row("jaxmeta", *cells(curve["mean"]), style="bold")
+    ends = zip(curve["low"], curve["high"], strict=True)
+    table.add_row("  95% interval", *[f"[{low:.2f}, {high:.2f}]" for low, high in ends])
+    table.add_row("jaxmeta, mode of the policy", *cells(mode["mean"]))
+    for label, row in result["published"].items():
+        table.add_row(f"published: {label}", *cells(row))
+    if result["optimum"]:
+        table.add_row("oracle", *cells(result["optimum"]))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{result['num_updates']} meta-updates, {result['environment_steps']:,} "
+        f"environment steps, {result['wall_seconds']:.0f} s of training of which "
+        f"{result['compile_seconds']:.0f} s compilation; evaluated on "
+        f"{result['num_test_tasks']} held-out tasks",
+        highlight=False,
+    )
+    print(f"result:  {directory / 'result.json'}")
+    print(f"picture: {directory / 'curve.png'}")

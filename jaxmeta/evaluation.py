@@ -1,0 +1,123 @@
+"""Evaluation: the return before adaptation and after each unit of it."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta import checks, rollouts
+from jaxmeta.learner import experience_returns
+from jaxmeta.returns import first_episode_return
+from jaxmeta.types import Experience, Key, MetaLearner, Params, TaskDistribution
+
+
+def adaptation_curve(
+    key: Key,
+    learner: MetaLearner,
+    meta_params: Params,
+    tasks: TaskDistribution,
+    *,
+    num_tasks: int,
+    mode: bool = False,
+) -> jax.Array:
+    """Mean first-episode return of each task, before adaptation and after each update.
+
+    It is compiled; nothing is learned across tasks.
+
+    Args:
+        key: consumed.
+        learner: the meta-learner. To test with other numbers of updates or episodes
+            than it was trained with, make a second one; the meta-params fit both.
+        meta_params: what to evaluate.
+        tasks: held-out tasks, or the training distribution, of the same spaces.
+        num_tasks: how many tasks to draw.
+        mode: also act with the mode of the distribution. The agent still adapts to data
+            it sampled; each return is then that of fresh episodes without exploration.
+
+    Returns:
+        ``[num_tasks, K + 1]`` returns.
+
+    Raises:
+        TypeError: if ``key`` is not a typed key.
+        ValueError: if ``num_tasks`` is below one.
+    """
+    checks.typed_key(key)
+    num_tasks = checks.positive_int("num_tasks", num_tasks)
+    return _curve(key, meta_params, learner, tasks, num_tasks, mode)
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4, 5))
+def _curve(key, meta_params, learner, tasks, num_tasks, mode):
+    def one(key):
+        key_task, key_collect, key_mode = jax.random.split(key, 3)
+        task = tasks.sample(key_task)
+        experience = learner.collect(key_collect, meta_params, task)
+        if mode:
+            return _mode_returns(
+                key_mode, learner, meta_params, tasks, task, experience
+            )
+        return experience_returns(experience)
+
+    return jax.vmap(one)(jax.random.split(key, num_tasks))
+
+
+def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience):
+    """Returns ``[K + 1]`` of fresh episodes that act with the mode."""
+    num_updates = experience.keys.shape[0] - 1
+    num_episodes, length = experience.query.reward.shape
+
+    def after(key, count):
+        support = jax.tree.map(lambda leaf: leaf[:count], experience.support)
+        seen = Experience(experience.keys[: count + 1], support, experience.query)
+        params, _ = learner.adapt(meta_params, seen)
+        batch = rollouts.episodes(
+            key,
+            tasks.environment,
+            learner.policy,
+            params,
+            task,
+            num_episodes=num_episodes,
+            length=length,
+            mode=True,
+        )
+        is_first = batch.timestep.is_first
+        return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
+
+    keys = jax.random.split(key, num_updates + 1)
+    return jnp.stack([after(keys[k], k) for k in range(num_updates + 1)])
+
+
+class Interval(NamedTuple):
+    """An estimate and the ends of its interval."""
+
+    mean: jax.Array
+    low: jax.Array
+    high: jax.Array
+
+
+def bootstrap_interval(
+    key: Key, values: jax.Array, *, confidence: float = 0.95, num_resamples: int = 1000
+) -> Interval:
+    """Mean over tasks (or seeds) with its percentile-bootstrap interval.
+
+    Args:
+        key: consumed.
+        values: ``[num_tasks, ...]``; rows are resampled together.
+        confidence: the interval's, in (0, 1).
+        num_resamples: how often to resample.
+
+    Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
+    """
+    checks.typed_key(key)
+    if not 0.0 < confidence < 1.0:
+        raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
+    count = values.shape[0]
+
+    def resampled_mean(key):
+        return jnp.mean(values[jax.random.randint(key, (count,), 0, count)], axis=0)
+
+    means = jax.lax.map(resampled_mean, jax.random.split(key, num_resamples))
+    tail = (1.0 - confidence) / 2.0
+    low, high = jnp.quantile(means, jnp.asarray([tail, 1.0 - tail]), axis=0)
+    return Interval(jnp.mean(values, axis=0), low, high)

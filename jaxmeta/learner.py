@@ -1,0 +1,139 @@
+"""The meta-learner: tasks, policy, inner and outer learner put together."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta import adaptation, checks, policies, trees
+from jaxmeta.returns import first_episode_return
+from jaxmeta.types import (
+    Experience,
+    Info,
+    Inner,
+    Key,
+    MetaLearner,
+    MetaState,
+    Outer,
+    Params,
+    Policy,
+    TaskDistribution,
+    Transition,
+)
+
+
+def meta_learner(
+    tasks: TaskDistribution,
+    policy: Policy,
+    inner: Inner,
+    outer: Outer,
+    meta_init: Callable[[Key], Params],
+    *,
+    num_tasks: int,
+    num_updates: int,
+    num_episodes: int,
+    length: int | None = None,
+) -> MetaLearner:
+    """Compose a meta-learner.
+
+    One ``update`` samples ``M`` tasks, collects experience of each (``K`` times ``N``
+    support episodes with an inner update after each batch, ``N`` query episodes of the
+    adapted policy) and hands it to the outer learner. Its info holds ``returns``
+    ``[K + 1]``, the mean return before adaptation and after each inner update;
+    ``environment_steps``; and the info of the outer learner.
+
+    Args:
+        tasks: the distribution of tasks.
+        policy: who acts.
+        inner: how the data of one task changes the agent.
+        outer: how the experience of a batch of tasks changes the meta-params.
+        meta_init: ``key -> meta_params``.
+        num_tasks: ``M`` tasks per update.
+        num_updates: ``K`` inner updates per task.
+        num_episodes: ``N`` episodes per inner update, and in the query.
+        length: ``T`` steps per episode; by default the environment's horizon.
+
+    Raises:
+        TypeError: if a number is not an integer.
+        ValueError: if a number is too small, or the parts do not fit each other.
+    """
+    environment = tasks.environment
+    num_tasks = checks.positive_int("num_tasks", num_tasks)
+    num_updates = checks.positive_int("num_updates", num_updates, minimum=0)
+    num_episodes = checks.positive_int("num_episodes", num_episodes)
+    length = environment.horizon if length is None else length
+    length = checks.positive_int("length", length)
+    policies.check_policy(policy, environment)
+
+    collect = partial(
+        adaptation.collect,
+        environment=environment,
+        policy=policy,
+        inner=inner,
+        num_updates=num_updates,
+        num_episodes=num_episodes,
+        length=length,
+    )
+    adapt = partial(adaptation.adapt, inner=inner)
+
+    def init(key: Key) -> MetaState:
+        checks.typed_key(key)
+        meta_params = trees.strong_types(meta_init(key))
+        return MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
+
+    def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
+        checks.typed_key(key)
+        key_tasks, key_collect, key_outer = jax.random.split(key, 3)
+        drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
+        experience = jax.vmap(collect, in_axes=(0, None, 0))(
+            jax.random.split(key_collect, num_tasks), state.meta_params, drawn
+        )
+        meta_params, outer_state, info = outer.update(
+            key_outer, state.meta_params, state.outer_state, experience
+        )
+        steps = num_tasks * (num_updates + 1) * num_episodes * length
+        info = {
+            **info,
+            "returns": jnp.mean(jax.vmap(experience_returns)(experience), axis=0),
+            "environment_steps": jnp.asarray(steps, jnp.int32),
+        }
+        return MetaState(meta_params, outer_state, state.step + 1), info
+
+    def probe(key: Key) -> Params:
+        meta_params = init(key).meta_params
+        return adapt(meta_params, collect(key, meta_params, tasks.sample(key)))[0]
+
+    jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
+    return MetaLearner(init, update, collect, adapt, policy)
+
+
+def experience_returns(experience: Experience) -> jax.Array:
+    """Mean first-episode return before adaptation and after each update, ``[K+1]``."""
+
+    def mean_return(batch: Transition) -> jax.Array:
+        is_first = batch.timestep.is_first
+        return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
+
+    support = jax.vmap(mean_return)(experience.support)
+    return jnp.append(support, mean_return(experience.query))
+
+
+def train(
+    key: Key, learner: MetaLearner, state: MetaState, num_updates: int
+) -> tuple[MetaState, Info]:
+    """Run ``num_updates`` meta-updates in one scan: jit it, vmap it over seeds.
+
+    Update ``i`` (counted from the very first, ``state.step``) uses ``fold_in(key, i)``:
+    stopping and going on with the same key changes nothing.
+
+    Returns:
+        The new state, and the info of every update with a leading ``[num_updates]``.
+    """
+    checks.typed_key(key)
+    num_updates = checks.positive_int("num_updates", num_updates)
+
+    def step(state: MetaState, _) -> tuple[MetaState, Info]:
+        return learner.update(jax.random.fold_in(key, state.step), state)
+
+    return jax.lax.scan(step, state, length=num_updates)

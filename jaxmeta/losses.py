@@ -1,0 +1,164 @@
+"""Losses on a batch of episodes ``[N, T]``: ``loss(params, batch) -> (scalar, info)``.
+
+Each is a surrogate whose gradient is minus a policy-gradient estimate, so a learner
+*descends* it:
+
+| loss                 | surrogate per step                        |
+|----------------------|-------------------------------------------|
+| policy_gradient      | log pi(a) A                               |
+| likelihood_ratio     | pi(a) / pi_old(a) A                       |
+| clipped_surrogate    | min(ratio A, clip(ratio, 1 -+ epsilon) A) |
+
+At the parameters that acted all three have the same gradient; they differ in the second
+derivative, so in the meta-gradient when used as inner loss, and away from those
+parameters. ``pi_old`` is the recorded distribution, never a re-evaluation.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.advantages import Advantage
+from jaxmeta.rollouts import unroll
+from jaxmeta.types import Info, Params, Policy, Transition
+
+Loss = Callable[[Params, Transition], tuple[jax.Array, Info]]
+Average = Literal["step", "episode"]
+
+
+def policy_gradient(
+    policy: Policy,
+    advantage: Advantage,
+    *,
+    average: Average = "step",
+    entropy_coefficient: float = 0.0,
+    value_coefficient: float = 0.5,
+) -> Loss:
+    """The score-function surrogate, ``-mean log pi(a|s) A``.
+
+    Args:
+        policy: the policy.
+        advantage: the advantage estimator.
+        average: ``"step"`` averages over all steps that count, as most published code
+            does; ``"episode"`` sums over the steps of an episode and averages over
+            episodes, which makes the gradient an estimate of that of the return.
+        entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error, if there is a critic.
+
+    Source: Williams, "Simple Statistical Gradient-Following Algorithms for
+    Connectionist Reinforcement Learning", 1992.
+    """
+
+    def surrogate(log_prob, old_log_prob, advantages):
+        del old_log_prob
+        return log_prob * advantages
+
+    return _loss(
+        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    )
+
+
+def likelihood_ratio(
+    policy: Policy,
+    advantage: Advantage,
+    *,
+    average: Average = "step",
+    entropy_coefficient: float = 0.0,
+    value_coefficient: float = 0.5,
+) -> Loss:
+    """The importance-weighted surrogate, ``-mean pi(a|s) / pi_old(a|s) A``.
+
+    As an inner loss this is ProMP's low-variance-curvature estimator: its second
+    derivative keeps the terms plain autodiff of ``log pi A`` drops, save those across
+    time steps. Arguments as in :func:`policy_gradient`.
+
+    Source: Rothfuss, Lee, Clavera, Asfour and Abbeel, "ProMP: Proximal Meta-Policy
+    Search", 2019.
+    """
+
+    def surrogate(log_prob, old_log_prob, advantages):
+        return jnp.exp(log_prob - old_log_prob) * advantages
+
+    return _loss(
+        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    )
+
+
+def clipped_surrogate(
+    policy: Policy,
+    advantage: Advantage,
+    *,
+    clip: float = 0.2,
+    average: Average = "step",
+    entropy_coefficient: float = 0.0,
+    value_coefficient: float = 0.5,
+) -> Loss:
+    """PPO's pessimistic surrogate, ``-mean min(r A, clip(r, 1 - clip, 1 + clip) A)``.
+
+    Args:
+        policy: as in :func:`policy_gradient`, like the others.
+        advantage: the advantage estimator.
+        clip: how far the ratio may move.
+        average: over steps or episodes.
+        entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
+
+    Source: Schulman, Wolski, Dhariwal, Radford and Klimov, "Proximal Policy
+    Optimization Algorithms", 2017.
+
+    Raises:
+        ValueError: if ``clip`` is not positive.
+    """
+    if not clip > 0:
+        raise ValueError(f"clip must be positive, got {clip}")
+
+    def surrogate(log_prob, old_log_prob, advantages):
+        ratio = jnp.exp(log_prob - old_log_prob)
+        clipped = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
+        return jnp.minimum(ratio * advantages, clipped * advantages)
+
+    return _loss(
+        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    )
+
+
+def _loss(
+    policy: Policy,
+    advantage: Advantage,
+    surrogate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array],
+    average: Average,
+    entropy_coefficient: float,
+    value_coefficient: float,
+) -> Loss:
+    if average not in ("step", "episode"):
+        raise ValueError(f"average must be 'step' or 'episode', got {average!r}")
+
+    def loss(params: Params, batch: Transition) -> tuple[jax.Array, Info]:
+        output, next_values = jax.vmap(lambda t: unroll(policy, params, t))(batch)
+        if output.value is not None and not advantage.needs_critic:
+            raise ValueError(
+                "policy: it has a critic, which this advantage estimator would never "
+                "train; use value_baseline, or a policy without a critic"
+            )
+        estimate = advantage.estimate(batch, output.value, next_values)
+        weights = estimate.weights
+        count = jnp.sum(weights) if average == "step" else weights.shape[0]
+
+        log_prob = output.distribution.log_prob(batch.action)
+        old_log_prob = batch.distribution.log_prob(batch.action)
+        gains = surrogate(log_prob, old_log_prob, estimate.advantages)
+        total = -jnp.sum(gains * weights) / count
+        entropy = jnp.sum(output.distribution.entropy() * weights)
+        if entropy_coefficient:
+            total = total - entropy_coefficient * entropy / count
+        info = {"entropy": entropy / jnp.sum(weights)}
+        if estimate.targets is not None and output.value is not None:
+            errors = estimate.targets - output.value
+            value_loss = 0.5 * jnp.sum(weights * errors**2) / count
+            total = total + value_coefficient * value_loss
+            info["value_loss"] = value_loss
+        return total, {"loss": total, **info}
+
+    return loss

@@ -1,0 +1,82 @@
+"""Pictures of runs: how meta-training went, and how fast the result adapts."""
+
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+class Run(NamedTuple):
+    """A finished run: its label, its rows of metrics, its result."""
+
+    label: str
+    metrics: list[dict[str, Any]]
+    result: dict[str, Any]
+
+
+def draw(runs: list[Run]) -> bytes:
+    """Learning and adaptation of one run, or of several in the same axes.
+
+    Returns:
+        A PNG file.
+    """
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    learning, adaptation = figure.subplots(1, 2)
+    for i, run in enumerate(runs):
+        _draw_learning(learning, run, f"C{i}", alone=len(runs) == 1)
+        _draw_adaptation(adaptation, run, f"C{i}", alone=len(runs) == 1)
+    references: dict[str, Any] = {}
+    for run in runs:
+        references.update(run.result["published"])
+    for label, row in references.items():
+        style = {"color": "0.45", "marker": "s", "linestyle": "--", "linewidth": 1}
+        adaptation.plot(range(len(row)), row, label=f"published: {label}", **style)
+    optima = [run.result["optimum"] for run in runs if run.result["optimum"]]
+    if optima:
+        row = optima[0]
+        adaptation.plot(range(len(row)), row, color="black", linestyle=":")
+        adaptation.annotate(
+            "oracle",
+            (len(row) - 1, row[-1]),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+        )
+    learning.set(title="Meta-training", xlabel="environment steps", ylabel="return")
+    adaptation.set(title="Adaptation to held-out tasks", xlabel="inner updates")
+    adaptation.set_ylabel("return")
+    adaptation.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (learning, adaptation):
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize="small", loc="lower right")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=150)
+    return file.getvalue()
+
+
+def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
+    if not run.metrics:
+        return
+    steps = [row["environment_steps"] for row in run.metrics]
+    returns = np.asarray([row["returns"] for row in run.metrics])
+    before, after = ("before adaptation", "after") if alone else (None, run.label)
+    axes.plot(steps, returns[:, 0], color=color, alpha=0.45, label=before)
+    axes.plot(steps, returns[:, -1], color=color, label=after)
+
+
+def _draw_adaptation(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
+    curve = run.result["adaptation_curve"]
+    count = np.arange(len(curve["mean"]))
+    label = "sampled actions, 95% interval" if alone else run.label
+    axes.plot(count, curve["mean"], color=color, marker="o", label=label)
+    axes.fill_between(count, curve["low"], curve["high"], color=color, alpha=0.25)
+    if alone:
+        mode = run.result["mode_adaptation_curve"]
+        axes.plot(
+            count, mode["mean"], color="C2", marker="o", label="mode of the policy"
+        )
+        axes.fill_between(count, mode["low"], mode["high"], color="C2", alpha=0.25)

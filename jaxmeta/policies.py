@@ -1,0 +1,227 @@
+"""Policies as pure functions: built-in networks, and adapters for your own."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen, nnx
+from gymnax.environments import spaces
+
+from jaxmeta.distributions import Categorical, DiagonalGaussian
+from jaxmeta.types import Environment, Policy, PolicyOutput, Timestep
+
+Activation = Callable[[jax.Array], jax.Array]
+
+
+class MLP(linen.Module):
+    """A perceptron for the policy and, with ``critic``, a second one for the value.
+
+    Attributes:
+        action_space: a gymnax ``Discrete`` or ``Box`` of shape ``(D,)``.
+        hidden: sizes of the hidden layers.
+        activation: between the layers.
+        critic: whether to estimate the value too.
+        initial_std: standard deviation of continuous actions before learning; it is a
+            learned parameter that does not depend on the observation.
+    """
+
+    action_space: Any
+    hidden: Sequence[int]
+    activation: Activation
+    critic: bool
+    initial_std: float
+
+    @linen.compact
+    def __call__(self, observation: jax.Array) -> PolicyOutput:
+        """Map one observation (any shape, it is flattened) to a PolicyOutput."""
+        features = observation.reshape(-1)
+        value = self._stack(features, 1, 1.0, "critic")[0] if self.critic else None
+        if isinstance(self.action_space, spaces.Discrete):
+            logits = self._stack(features, self.action_space.n, 0.01, "policy")
+            return PolicyOutput(Categorical(logits), value)
+        size = self.action_space.shape[0]
+        mean = self._stack(features, size, 0.01, "policy")
+        constant = linen.initializers.constant(jnp.log(self.initial_std))
+        log_std = self.param("log_std", constant, (size,))
+        return PolicyOutput(DiagonalGaussian(mean, log_std.astype(mean.dtype)), value)
+
+    def _stack(self, x: jax.Array, size: int, scale: float, name: str) -> jax.Array:
+        orthogonal = linen.initializers.orthogonal
+        for i, width in enumerate(self.hidden):
+            layer = linen.Dense(
+                width, kernel_init=orthogonal(2**0.5), name=f"{name}_{i}"
+            )
+            x = self.activation(layer(x))
+        # A small last layer starts the policy close to uniform over actions.
+        return linen.Dense(size, kernel_init=orthogonal(scale), name=f"{name}_out")(x)
+
+
+def mlp(
+    environment: Environment,
+    *,
+    hidden: Sequence[int] = (64, 64),
+    activation: Activation = jnp.tanh,
+    critic: bool = False,
+    initial_std: float = 1.0,
+) -> Policy:
+    """A perceptron: softmax over discrete actions, Gaussian over continuous ones.
+
+    Args:
+        environment: what it acts in; sets the sizes of input and output.
+        hidden: sizes of the hidden layers.
+        activation: between the layers.
+        critic: whether to estimate values too, with a network of its own.
+        initial_std: initial standard deviation of continuous actions, a learned
+            parameter.
+
+    Raises:
+        ValueError: if a hidden size or ``initial_std`` is not positive.
+    """
+    if not all(isinstance(width, int) and width > 0 for width in hidden):
+        raise ValueError(f"hidden must be positive integers, got {tuple(hidden)}")
+    if not initial_std > 0:
+        raise ValueError(f"initial_std must be positive, got {initial_std}")
+    space = environment.action
+    module = MLP(space, tuple(hidden), activation, critic, initial_std)
+    return from_linen(module, environment)
+
+
+def from_linen(module: linen.Module, environment: Environment) -> Policy:
+    """A policy from a Linen module without memory.
+
+    Args:
+        module: maps one observation to a ``PolicyOutput``, to a distribution, or to
+            logits ``[A]`` (discrete actions). Its variables are the params.
+        environment: what it acts in.
+
+    Raises:
+        ValueError: if the output does not fit the action space.
+    """
+    observation = jnp.zeros(
+        environment.observation.shape, environment.observation.dtype
+    )
+
+    def init(key):
+        return module.init(key, observation)
+
+    def call(params, observation):
+        return module.apply(params, observation)
+
+    return _memoryless(init, call, environment)
+
+
+def from_nnx(
+    constructor: Callable[[nnx.Rngs], nnx.Module], environment: Environment
+) -> Policy:
+    """A policy from an NNX module without memory.
+
+    Args:
+        constructor: ``rngs -> module``; the module maps one observation to a
+            ``PolicyOutput``, to a distribution, or to logits ``[A]``. Its
+            ``nnx.Param`` state is the params; it may have no other state.
+        environment: what it acts in.
+
+    Raises:
+        ValueError: if the output does not fit the action space, or if the module has
+            state other than ``nnx.Param`` (batch statistics, dropout keys).
+    """
+    abstract = nnx.eval_shape(lambda: constructor(nnx.Rngs(0)))
+    graph, _, rest = nnx.split(abstract, nnx.Param, ...)
+    if jax.tree.leaves(rest):
+        raise ValueError(
+            "from_nnx: the module may hold nnx.Param only, as a policy is a pure "
+            f"function of its params; it also holds {list(nnx.to_pure_dict(rest))}"
+        )
+
+    def init(key):
+        return nnx.to_pure_dict(nnx.state(constructor(nnx.Rngs(key)), nnx.Param))
+
+    def call(params, observation):
+        state = nnx.split(abstract, nnx.Param, ...)[1]
+        nnx.replace_by_pure_dict(state, params)
+        module: Any = nnx.merge(graph, state, rest)
+        return module(observation)
+
+    return _memoryless(init, call, environment)
+
+
+def check_policy(policy: Policy, environment: Environment) -> PolicyOutput:
+    """The shapes of a policy's output, checked against the action space.
+
+    Raises:
+        ValueError: if the actions it draws do not fit the environment's.
+    """
+    output, _ = jax.eval_shape(
+        lambda key: policy.apply(
+            policy.init(key), policy.initial_carry(), first_timestep(environment)
+        ),
+        jax.random.key(0),
+    )
+    _check_output(output, environment)
+    return output
+
+
+def first_timestep(environment: Environment) -> Timestep:
+    """A timestep of zeros, as at the start of a trial."""
+    space = environment.action
+    return Timestep(
+        observation=jnp.zeros(environment.observation.shape, jnp.float32),
+        previous_action=jnp.zeros(space.shape, space.dtype),
+        previous_reward=jnp.zeros((), jnp.float32),
+        is_first=jnp.ones((), bool),
+    )
+
+
+def _memoryless(init, call, environment: Environment) -> Policy:
+    def apply(params, carry, timestep):
+        output = _as_output(call(params, timestep.observation), environment)
+        return output, carry
+
+    policy = Policy(init, lambda: (), apply)
+    check_policy(policy, environment)
+    return policy
+
+
+def _as_output(output: Any, environment: Environment) -> PolicyOutput:
+    """Complete what a user's network returned to a PolicyOutput."""
+    if isinstance(output, PolicyOutput):
+        return output
+    if isinstance(output, jax.Array):
+        if not isinstance(environment.action, spaces.Discrete):
+            raise ValueError(
+                "policy: the network returned an array, which is read as the logits "
+                f"of discrete actions, but the action space is {environment.action}; "
+                "return a distribution, such as DiagonalGaussian(mean, log_std)"
+            )
+        output = Categorical(output)
+    return PolicyOutput(output, None)
+
+
+def _check_output(output: PolicyOutput, environment: Environment) -> None:
+    space, distribution = environment.action, output.distribution
+    if not hasattr(distribution, "log_prob") or not hasattr(distribution, "sample"):
+        raise ValueError(
+            "policy: the output must be a PolicyOutput, a distribution or logits, got "
+            f"{distribution}"
+        )
+    discrete = isinstance(space, spaces.Discrete)
+    if discrete and isinstance(distribution, Categorical):
+        given, needed = distribution.logits.shape, (space.n,)
+        if given != needed:
+            raise ValueError(
+                f"policy: its logits have shape {given}, the action space {space} "
+                f"needs {needed}"
+            )
+    key = jax.random.key(0)
+    action = jax.eval_shape(lambda d: d.sample(key), distribution)
+    same_kind = jnp.issubdtype(action.dtype, jnp.integer) == discrete
+    if action.shape != tuple(space.shape) or not same_kind:
+        raise ValueError(
+            f"policy: it draws actions of shape {action.shape} and dtype {action.dtype}"
+            f", the action space is {space}"
+        )
+    if output.value is not None and output.value.shape != ():
+        raise ValueError(
+            f"policy: its value has shape {output.value.shape}, it must be a scalar ()"
+        )

@@ -1,0 +1,24 @@
+"""Named experiments: a method, tasks, hyper-parameters and published numbers."""
+
+from jaxmeta import checks
+from jaxmeta.recipes import maml_navigation2d
+from jaxmeta.recipes.types import Experiment, Recipe
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (maml_navigation2d.RECIPE,)
+}
+
+
+def get(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        ValueError: if there is none, suggesting the nearest.
+    """
+    if name not in RECIPES:
+        near = checks.nearest(name, RECIPES)
+        raise ValueError(f"no recipe {name!r}.{near} There are: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+__all__ = ["RECIPES", "Experiment", "Recipe", "get"]

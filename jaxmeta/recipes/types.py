@@ -1,0 +1,50 @@
+"""What a recipe is."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from jaxmeta.types import MetaLearner, TaskDistribution
+
+
+class Experiment(NamedTuple):
+    """What a recipe builds.
+
+    Attributes:
+        learner: meta-trains.
+        test_learner: is evaluated with the meta-params of ``learner``; it may adapt for
+            longer and on more episodes.
+        test_tasks: held-out tasks.
+    """
+
+    learner: MetaLearner
+    test_learner: MetaLearner
+    test_tasks: TaskDistribution
+
+
+class Recipe(NamedTuple):
+    """A named experiment.
+
+    Attributes:
+        name: what the command line calls it.
+        summary: one line.
+        method: the method's name.
+        tasks: the task distribution's name.
+        build: keyword arguments (the hyper-parameters) -> Experiment; its signature and
+            docstring become the command line's flags.
+        num_updates: meta-updates it needs.
+        num_test_tasks: held-out tasks it is evaluated on.
+        published: label -> published adaptation curve.
+        optimum: the best possible adaptation curve, or None where it is not known.
+        expected_time: of training, for ``jaxmeta list``.
+    """
+
+    name: str
+    summary: str
+    method: str
+    tasks: str
+    build: Callable[..., Experiment]
+    num_updates: int
+    num_test_tasks: int
+    published: dict[str, Sequence[float]]
+    optimum: Sequence[float] | None
+    expected_time: str

@@ -1,0 +1,199 @@
+"""Runs of recipes: a directory with the settings, metrics, checkpoints and results.
+
+``config.json`` says what the run is; ``metrics.jsonl`` and ``checkpoints/`` are those
+of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evaluate``.
+"""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import jaxmeta
+from jaxmeta import files, plots, recipes
+from jaxmeta.checkpoint import Checkpoints
+from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
+from jaxmeta.fit import fit
+from jaxmeta.recipes import Experiment, Recipe
+from jaxmeta.types import Key, MetaState, Params
+
+Result = dict[str, Any]
+
+
+def train(
+    recipe: Recipe,
+    directory: Path,
+    *,
+    seed: int = 0,
+    num_updates: int | None = None,
+    arguments: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> Result:
+    """Train a recipe, or go on with it, then evaluate and plot it.
+
+    Args:
+        recipe: the recipe.
+        directory: the run's; continued if it holds this recipe, seed and arguments.
+        seed: of everything random.
+        num_updates: meta-updates; the recipe's by default.
+        arguments: hyper-parameters that differ from the recipe's defaults.
+        progress: show a progress bar.
+
+    Returns:
+        What ``result.json`` holds.
+
+    Raises:
+        ValueError: if the directory belongs to another recipe or other settings, or
+            holds files that are no run.
+    """
+    arguments = arguments or {}
+    experiment = recipe.build(**arguments)
+    config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
+    _claim(directory, config)
+    num_updates = recipe.num_updates if num_updates is None else num_updates
+    key_fit, key_test = _keys(seed)
+    state = fit(
+        key_fit, experiment.learner, num_updates, directory=directory, progress=progress
+    )
+    return _finish(recipe, directory, config, experiment, state, key_test)
+
+
+def evaluate(directory: Path) -> Result:
+    """Evaluate the newest checkpoint of a run on held-out tasks again, and plot it.
+
+    Raises:
+        ValueError: if the directory holds no run, or no checkpoint that can be read.
+    """
+    config = _config(directory)
+    recipe = recipes.get(config["recipe"])
+    experiment = recipe.build(**config["arguments"])
+    key_fit, key_test = _keys(config["seed"])
+    key_init, _ = jax.random.split(key_fit)
+    like = {
+        "state": experiment.learner.init(key_init),
+        "key": jax.random.key_data(key_fit),
+    }
+    with Checkpoints(directory / "checkpoints") as checkpoints:
+        restored = checkpoints.restore_latest(like)
+    if restored is None:
+        raise ValueError(f"{directory} holds no checkpoint to evaluate yet")
+    state = restored["state"]
+    return _finish(recipe, directory, config, experiment, state, key_test)
+
+
+def load(directory: Path) -> plots.Run:
+    """What the plots need of a run.
+
+    Raises:
+        ValueError: if the directory holds no finished run.
+    """
+    config = _config(directory)
+    result = files.read_json(directory / "result.json")
+    rows = files.read_json_lines(directory / "metrics.jsonl")
+    return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
+
+
+def _finish(
+    recipe: Recipe,
+    directory: Path,
+    config: dict[str, Any],
+    experiment: Experiment,
+    state: MetaState,
+    key_test: Key,
+) -> Result:
+    rows = files.read_json_lines(directory / "metrics.jsonl")
+    last = rows[-1] if rows else {"wall_seconds": 0.0, "environment_steps": 0}
+    result = {
+        "recipe": recipe.name,
+        "seed": config["seed"],
+        "config": config["arguments"],
+        "versions": versions(),
+        "device": device(),
+        "num_updates": int(state.step),
+        "wall_seconds": last["wall_seconds"],
+        "compile_seconds": sum(row["compile_seconds"] for row in rows),
+        "environment_steps": last["environment_steps"],
+        **_curves(recipe, experiment, state.meta_params, key_test),
+        "published": {label: list(row) for label, row in recipe.published.items()},
+        "optimum": None if recipe.optimum is None else list(recipe.optimum),
+    }
+    files.write_json(directory / "result.json", result)
+    files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
+    return result
+
+
+def _curves(
+    recipe: Recipe, experiment: Experiment, meta_params: Params, key: Key
+) -> dict[str, Any]:
+    """The adaptation curves with their intervals over held-out tasks."""
+    key_curve, key_interval = jax.random.split(key)
+    curves = {}
+    for name, mode in (("adaptation_curve", False), ("mode_adaptation_curve", True)):
+        returns = adaptation_curve(
+            key_curve,
+            experiment.test_learner,
+            meta_params,
+            experiment.test_tasks,
+            num_tasks=recipe.num_test_tasks,
+            mode=mode,
+        )
+        interval = bootstrap_interval(key_interval, returns)
+        curves[name] = {end: v.tolist() for end, v in interval._asdict().items()}
+    return {"num_test_tasks": recipe.num_test_tasks, **curves}
+
+
+def _keys(seed: int) -> tuple[Key, Key]:
+    """The keys of training and of the test."""
+    key_fit, key_test = jax.random.split(jax.random.key(seed))
+    return key_fit, key_test
+
+
+def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as JSON gives them back."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
+
+
+def _claim(directory: Path, config: dict[str, Any]) -> None:
+    """Make a directory this run's, or check that it is."""
+    path = directory / "config.json"
+    if path.exists():
+        found = files.read_json(path)
+        if found != config:
+            raise ValueError(
+                f"output: {directory} belongs to another run, {found}; this one is "
+                f"{config}. Give another directory"
+            )
+        return
+    if directory.exists() and any(directory.iterdir()):
+        raise ValueError(
+            f"output: {directory} is not empty and holds no run; give a new directory"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, config)
+
+
+def _config(directory: Path) -> dict[str, Any]:
+    if not (directory / "config.json").exists():
+        raise ValueError(f"{directory} holds no run: there is no config.json in it")
+    return files.read_json(directory / "config.json")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a number depends on."""
+    packages = ("jax", "jaxlib", "flax", "optax", "gymnax")
+    return {
+        "python": platform.python_version(),
+        "jaxmeta": jaxmeta.__version__,
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def device() -> str:
+    """The device computations run on, in words."""
+    kind = jax.devices()[0].device_kind
+    if jax.default_backend() != "cpu":
+        return f"{jax.device_count()} x {kind}"
+    return f"{os.cpu_count()} cores, {platform.machine()}"

@@ -1,0 +1,221 @@
+"""The types every layer speaks: NamedTuples of arrays and of pure functions.
+
+Shapes are those of one environment and one trajectory; batches add leading axes:
+``T`` time steps, ``N`` episodes, ``K`` inner updates, ``M`` tasks.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+Key = jax.Array
+"""A typed key (``jax.random.key``): always the first argument, consumed once."""
+
+Params = Any
+"""A pytree of arrays."""
+
+Info = dict[str, jax.Array]
+"""Diagnostics: what a user may want to see, never what the next step needs."""
+
+
+class Distribution(Protocol):
+    """An action distribution: a pytree whose leaves share their leading axes."""
+
+    def sample(self, key: Key) -> jax.Array:
+        """Draw one action."""
+        ...
+
+    def mode(self) -> jax.Array:
+        """The most likely action."""
+        ...
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """Log-probability (density) of ``action``, summed over its dimensions."""
+        ...
+
+    def entropy(self) -> jax.Array:
+        """Entropy in nats."""
+        ...
+
+    def kl(self, other: Any) -> jax.Array:
+        """KL(self || other) in nats."""
+        ...
+
+
+class Timestep(NamedTuple):
+    """What the agent sees before it acts.
+
+    Attributes:
+        observation: ``[...]`` float32.
+        previous_action: the last action; zeros at the start of a trial.
+        previous_reward: ``[]`` the last reward; that of a terminal step is still
+            seen here at the start of the next episode of the trial.
+        is_first: ``[]`` bool, true on the first step of an episode.
+    """
+
+    observation: jax.Array
+    previous_action: jax.Array
+    previous_reward: jax.Array
+    is_first: jax.Array
+
+
+class Transition(NamedTuple):
+    """One step of interaction; a rollout has a leading ``[T]``, a batch ``[N, T]``.
+
+    Attributes:
+        timestep: what the agent saw.
+        action: what it did.
+        distribution: the distribution the action was drawn from, so importance
+            ratios and KL divergences need no re-evaluation of the old policy.
+        reward: ``[]`` float32.
+        terminated: ``[]`` bool, the episode ended and its continuation is worth zero.
+        truncated: ``[]`` bool, the episode was cut (time limit): its continuation is
+            worth the value of ``next_observation``.
+        next_observation: the observation after the step, before any auto-reset.
+    """
+
+    timestep: Timestep
+    action: jax.Array
+    distribution: Any
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    next_observation: jax.Array
+
+
+class StepResult(NamedTuple):
+    """What one environment step returns; ``observation`` is after auto-reset."""
+
+    state: Any
+    observation: jax.Array
+    next_observation: jax.Array
+    reward: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+
+
+class Environment(NamedTuple):
+    """One environment as pure functions of a task.
+
+    Attributes:
+        reset: ``(key, task) -> (state, observation)``.
+        step: ``(key, state, action, task) -> StepResult``, with auto-reset.
+        observation: shape and dtype of an observation.
+        action: the gymnax action space.
+        horizon: the longest an episode can last, in steps.
+        name: for messages and plots.
+    """
+
+    reset: Callable[[Key, Any], tuple[Any, jax.Array]]
+    step: Callable[[Key, Any, jax.Array, Any], StepResult]
+    observation: jax.ShapeDtypeStruct
+    action: Any
+    horizon: int
+    name: str
+
+
+class TaskDistribution(NamedTuple):
+    """An environment and a distribution ``sample(key) -> task`` over its tasks."""
+
+    environment: Environment
+    sample: Callable[[Key], Any]
+
+
+class PolicyOutput(NamedTuple):
+    """An action distribution and the critic's value ``[]``, None without a critic."""
+
+    distribution: Any
+    value: jax.Array | None
+
+
+class Policy(NamedTuple):
+    """A policy as pure functions.
+
+    Attributes:
+        init: ``(key) -> params``.
+        initial_carry: ``() -> carry``, the memory at the start of a trial; an empty
+            tuple for a policy without memory.
+        apply: ``(params, carry, timestep) -> (PolicyOutput, carry)``.
+    """
+
+    init: Callable[[Key], Params]
+    initial_carry: Callable[[], Any]
+    apply: Callable[[Params, Any, Timestep], tuple[PolicyOutput, Any]]
+
+
+class Inner(NamedTuple):
+    """An inner learner: how the data of one task changes the agent.
+
+    Attributes:
+        init: ``(key, meta_params) -> state`` at the start of a task.
+        update: ``(key, meta_params, state, batch) -> (state, info)``, one unit of
+            adaptation from a batch of transitions ``[N, T]``.
+        params: ``(meta_params, state) -> policy params`` to act with.
+    """
+
+    init: Callable[[Key, Params], Any]
+    update: Callable[[Key, Params, Any, Transition], tuple[Any, Info]]
+    params: Callable[[Params, Any], Params]
+
+
+class Experience(NamedTuple):
+    """All that was seen of one task; a batch of tasks adds a leading ``[M]``.
+
+    Attributes:
+        keys: ``[K + 1]`` keys of ``Inner.init`` and of the ``K`` updates, so that
+            replaying the updates repeats them exactly.
+        support: transitions ``[K, N, T]``; update ``k`` learned from ``support[k]``.
+        query: transitions ``[N, T]`` of the adapted policy.
+    """
+
+    keys: Key
+    support: Transition
+    query: Transition
+
+
+class Outer(NamedTuple):
+    """An outer learner: how the experience of a batch of tasks changes the meta-params.
+
+    Attributes:
+        init: ``(meta_params) -> state``.
+        update: ``(key, meta_params, state, experience [M]) ->
+            (meta_params, state, info)``.
+    """
+
+    init: Callable[[Params], Any]
+    update: Callable[[Key, Params, Any, Experience], tuple[Params, Any, Info]]
+
+
+class MetaState(NamedTuple):
+    """The whole state of meta-training, a plain pytree: save, vmap or shard it freely.
+
+    Attributes:
+        meta_params: what is meta-learned.
+        outer_state: the state of the outer learner.
+        step: ``[]`` int32, the number of meta-updates done.
+    """
+
+    meta_params: Params
+    outer_state: Any
+    step: jax.Array
+
+
+class MetaLearner(NamedTuple):
+    """A meta-learner as pure functions, each of which can be jitted and vmapped.
+
+    Attributes:
+        init: ``(key) -> MetaState``.
+        update: ``(key, state) -> (MetaState, info)``, one whole meta-iteration: sample
+            tasks, act, adapt, act again, improve.
+        collect: ``(key, meta_params, task) -> Experience``, interaction with one task.
+        adapt: ``(meta_params, experience) -> (policy params, info)``, the same inner
+            updates on recorded data, differentiable in ``meta_params``.
+        policy: the policy that acts with the params ``adapt`` returns.
+    """
+
+    init: Callable[[Key], MetaState]
+    update: Callable[[Key, MetaState], tuple[MetaState, Info]]
+    collect: Callable[[Key, Params, Any], Experience]
+    adapt: Callable[[Params, Experience], tuple[Params, Info]]
+    policy: Policy
