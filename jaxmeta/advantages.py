@@ -87,7 +87,7 @@ def linear_baseline(
         to_go, weights = _first_episode_returns(batch, discount)
         features = _features(batch.timestep.observation) * weights[..., None]
         features = features.reshape(-1, features.shape[-1])
-        scale = jnp.sqrt(jnp.mean(features**2, axis=0))
+        scale = jnp.sqrt(jnp.mean(features**2, axis=0, keepdims=True))
         features = features / jnp.where(scale > 0, scale, 1.0)
         count = features.shape[0]
         gram = features.T @ features / count

@@ -27,7 +27,9 @@ def test_categorical_against_definitions(logits):
     actions = jnp.arange(len(logits))
     log_probs = jax.vmap(distribution.log_prob)(actions)
     np.testing.assert_allclose(log_probs, np.log(p), atol=1e-4)
-    np.testing.assert_allclose(distribution.entropy(), -(p * np.log(p)).sum(), atol=1e-4)
+    np.testing.assert_allclose(
+        distribution.entropy(), -(p * np.log(p)).sum(), atol=1e-4
+    )
     other = categorical(np.zeros(len(logits)))
     expected = (p * (np.log(p) + np.log(len(logits)))).sum()
     np.testing.assert_allclose(distribution.kl(other), expected, atol=1e-4)
@@ -63,7 +65,9 @@ def test_samples_follow_the_distribution(key):
     keys = jax.random.split(key, 100_000)
     drawn = jax.vmap(categorical([0.0, 1.0, -1.0]).sample)(keys)
     frequency = np.bincount(drawn, minlength=3) / drawn.size
-    np.testing.assert_allclose(frequency, jax.nn.softmax(jnp.array([0.0, 1, -1])), atol=0.01)
+    np.testing.assert_allclose(
+        frequency, jax.nn.softmax(jnp.array([0.0, 1, -1])), atol=0.01
+    )
     drawn = jax.vmap(gaussian([1.0, -2.0], [0.5, -1.0]).sample)(keys)
     np.testing.assert_allclose(drawn.mean(0), [1.0, -2.0], atol=0.03)
     np.testing.assert_allclose(drawn.std(0), np.exp([0.5, -1.0]), rtol=0.02)

@@ -1,9 +1,4 @@
-"""Distributions over tasks.
-
-Any gymnax environment whose parameters, or whose state, differ from task to task.
-
-A sampler is a function ``key -> value``; a plain value is the same for all tasks.
-"""
+"""Any gymnax environment whose parameters, or whose state, differ from task to task."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -17,10 +12,8 @@ from gymnax.environments import spaces
 from gymnax.environments.classic_control.cartpole import CartPole
 
 from jaxmeta import checks, trees
-from jaxmeta.environments import Navigation2D
+from jaxmeta.tasks.samplers import Sampler
 from jaxmeta.types import Environment, Key, StepResult, TaskDistribution
-
-Sampler = Callable[[Key], jax.Array]
 
 
 class Task(NamedTuple):
@@ -34,54 +27,6 @@ class Task(NamedTuple):
 
     params: Any
     state: dict[str, jax.Array]
-
-
-def uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
-    """Uniform on ``[low, high)``, of the given shape.
-
-    Raises:
-        ValueError: if ``low`` is not below ``high``.
-    """
-    if not np.all(np.asarray(low) < np.asarray(high)):
-        raise ValueError(f"uniform needs low < high, got low={low}, high={high}")
-    return lambda key: jax.random.uniform(key, shape, minval=low, maxval=high)
-
-
-def log_uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
-    """``exp(uniform(log low, log high))``: scales are equally likely.
-
-    Raises:
-        ValueError: unless ``0 < low < high``.
-    """
-    if not np.all((np.asarray(low) > 0) & (np.asarray(low) < np.asarray(high))):
-        raise ValueError(
-            f"log_uniform needs 0 < low < high, got low={low}, high={high}"
-        )
-    exponent = uniform(np.log(low), np.log(high), shape)
-    return lambda key: jnp.exp(exponent(key))
-
-
-def normal(mean: Any, std: Any, shape: tuple[int, ...] = ()) -> Sampler:
-    """Normal with the given mean and standard deviation.
-
-    Raises:
-        ValueError: if ``std`` is not positive.
-    """
-    if not np.all(np.asarray(std) > 0):
-        raise ValueError(f"normal needs std > 0, got {std}")
-    return lambda key: mean + std * jax.random.normal(key, shape)
-
-
-def choice(values: Any) -> Sampler:
-    """One of ``values`` (along their first axis), each equally likely.
-
-    Raises:
-        ValueError: if there are none.
-    """
-    values = jnp.asarray(values)
-    if values.ndim == 0 or values.shape[0] == 0:
-        raise ValueError(f"choice needs a non-empty list of values, got {values}")
-    return lambda key: values[jax.random.randint(key, (), 0, values.shape[0])]
 
 
 def from_gymnax(
@@ -139,53 +84,6 @@ def from_gymnax(
         return Task(trees.strong_types(task_params), _draw(key_state, state_samplers))
 
     return TaskDistribution(_environment(env, base, bool(state)), sample)
-
-
-def finite(
-    key: Key, tasks: TaskDistribution, *, num_train: int, num_test: int
-) -> tuple[TaskDistribution, TaskDistribution]:
-    """Draw a finite set of tasks once and split it: ``(train, test)``.
-
-    Each half is a distribution that draws its tasks with equal probability.
-
-    Raises:
-        ValueError: if a test task equals a training task, as it may where the tasks
-            are drawn from a few values; then nothing would be held out.
-    """
-    checks.typed_key(key)
-    num_train = checks.positive_int("num_train", num_train)
-    num_test = checks.positive_int("num_test", num_test)
-    drawn = jax.vmap(tasks.sample)(jax.random.split(key, num_train + num_test))
-    rows = np.concatenate(
-        [
-            np.asarray(leaf, np.float64).reshape(num_train + num_test, -1)
-            for leaf in jax.tree.leaves(drawn)
-        ],
-        axis=1,
-    )
-    training = {row.tobytes() for row in rows[:num_train]}
-    shared = sum(row.tobytes() in training for row in rows[num_train:])
-    if shared:
-        raise ValueError(
-            f"{shared} of num_test={num_test} test tasks equal one of num_train="
-            f"{num_train} training tasks: the distribution has too few distinct tasks "
-            "for a held-out split of this size"
-        )
-    train = jax.tree.map(lambda leaf: leaf[:num_train], drawn)
-    test = jax.tree.map(lambda leaf: leaf[num_train:], drawn)
-    return _uniform_over(tasks, train, num_train), _uniform_over(tasks, test, num_test)
-
-
-def navigation2d(*, action_scale: float = 0.1, horizon: int = 100) -> TaskDistribution:
-    """2D navigation with goals uniform on ``[-0.5, 0.5]^2`` (Finn et al., 2017).
-
-    Args:
-        action_scale: the action is multiplied by this, then clipped to 0.1 per
-            coordinate; 0.1 is the scaling the published numbers were made with.
-        horizon: steps in an episode.
-    """
-    params = {"goal": uniform(-0.5, 0.5, (2,)), "action_scale": action_scale}
-    return from_gymnax(Navigation2D(), params=params, horizon=horizon)
 
 
 def _make(env: Any, env_kwargs: dict[str, Any]) -> tuple[Any, Any]:
@@ -334,11 +232,3 @@ def _draw(key: Key, samplers: dict[str, Sampler]) -> dict[str, jax.Array]:
     return {
         name: draw(k) for (name, draw), k in zip(samplers.items(), keys, strict=True)
     }
-
-
-def _uniform_over(tasks: TaskDistribution, drawn: Any, count: int) -> TaskDistribution:
-    def sample(key: Key) -> Any:
-        index = jax.random.randint(key, (), 0, count)
-        return jax.tree.map(lambda leaf: leaf[index], drawn)
-
-    return TaskDistribution(tasks.environment, sample)

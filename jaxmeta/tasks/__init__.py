@@ -1,0 +1,23 @@
+"""Distributions over tasks.
+
+:func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
+samplers (a plain value is the same for all tasks); :func:`finite` splits a finite set
+of tasks into training and test tasks; the others are the field's benchmarks by name.
+"""
+
+from jaxmeta.tasks.adapter import Task, from_gymnax
+from jaxmeta.tasks.named import navigation2d
+from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
+from jaxmeta.tasks.splits import finite
+
+__all__ = [
+    "Sampler",
+    "Task",
+    "choice",
+    "finite",
+    "from_gymnax",
+    "log_uniform",
+    "navigation2d",
+    "normal",
+    "uniform",
+]

@@ -1,0 +1,60 @@
+"""Samplers: functions ``key -> value``, what is drawn anew for each task."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmeta.types import Key
+
+Sampler = Callable[[Key], jax.Array]
+
+
+def uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
+    """Uniform on ``[low, high)``, of the given shape.
+
+    Raises:
+        ValueError: if ``low`` is not below ``high``.
+    """
+    if not np.all(np.asarray(low) < np.asarray(high)):
+        raise ValueError(f"uniform needs low < high, got low={low}, high={high}")
+    return lambda key: jax.random.uniform(key, shape, minval=low, maxval=high)
+
+
+def log_uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
+    """``exp(uniform(log low, log high))``: scales are equally likely.
+
+    Raises:
+        ValueError: unless ``0 < low < high``.
+    """
+    if not np.all((np.asarray(low) > 0) & (np.asarray(low) < np.asarray(high))):
+        raise ValueError(
+            f"log_uniform needs 0 < low < high, got low={low}, high={high}"
+        )
+    exponent = uniform(np.log(low), np.log(high), shape)
+    return lambda key: jnp.exp(exponent(key))
+
+
+def normal(mean: Any, std: Any, shape: tuple[int, ...] = ()) -> Sampler:
+    """Normal with the given mean and standard deviation.
+
+    Raises:
+        ValueError: if ``std`` is not positive.
+    """
+    if not np.all(np.asarray(std) > 0):
+        raise ValueError(f"normal needs std > 0, got {std}")
+    return lambda key: mean + std * jax.random.normal(key, shape)
+
+
+def choice(values: Any) -> Sampler:
+    """One of ``values`` (along their first axis), each equally likely.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    values = jnp.asarray(values)
+    if values.ndim == 0 or values.shape[0] == 0:
+        raise ValueError(f"choice needs a non-empty list of values, got {values}")
+    return lambda key: values[jax.random.randint(key, (), 0, values.shape[0])]
