@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,12 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=self._max_to_keep, enable_async_checkpointing=False
         )
-        return ocp.CheckpointManager(self._directory, options=options)
+        # The handler is named so that it is not inferred from the newest checkpoint,
+        # which may be the damaged one.
+        handler = ocp.StandardCheckpointHandler()
+        return ocp.CheckpointManager(
+            self._directory, item_handlers=handler, options=options
+        )
 
     def save(self, step: int, tree: Any) -> None:
         """Write a pytree of arrays as the checkpoint of ``step``."""
@@ -69,16 +75,15 @@ class Checkpoints:
         return restored
 
     def _restore(self, step: int, abstract: Any) -> Any:
-        restored = self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        for got, want in zip(
-            jax.tree.leaves(restored), jax.tree.leaves(abstract), strict=True
-        ):
-            if got.shape != want.shape or got.dtype != want.dtype:
-                raise ValueError(
-                    f"it holds {got.dtype}{got.shape} where {want.dtype}{want.shape} "
-                    "is expected"
-                )
-        return restored
+        # Orbax would cast what was saved to the dtypes asked for.
+        saved: Any = self._manager.item_metadata(step)
+        found = {leaf.name: _describe(leaf) for leaf in jax.tree.leaves(saved.tree)}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(abstract):
+            name = jax.tree_util.keystr(path, simple=True, separator=".")
+            given, wanted = found.get(name, "nothing"), _describe(leaf)
+            if given != wanted:
+                raise ValueError(f"it holds {given} as {name}, expected is {wanted}")
+        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
 
     def _set_aside(self, damaged: list[tuple[int, Exception]]) -> None:
         self._manager.close()
@@ -108,6 +113,10 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _describe(leaf: Any) -> str:
+    return f"{jnp.dtype(leaf.dtype).name}{list(leaf.shape)}"
 
 
 def _first_line(error: Exception) -> str:
