@@ -158,21 +158,22 @@ def _report(result: runs.Result, directory: Path) -> None:
     """Print the adaptation curve beside the published row and the optimum."""
     curve, mode = result["adaptation_curve"], result["mode_adaptation_curve"]
     steps = range(len(curve["mean"]))
-    table = Table("return after … inner updates", box=None, title_justify="left")
+    table = Table("inner updates", box=None)
     for step in steps:
         table.add_column(str(step), justify="right")
 
-    def cells(row: Sequence[float]) -> list[str]:
-        return [f"{row[step]:.2f}" if step < len(row) else "" for step in steps]
+    def add(label: str, row: Sequence[float], style: str | None = None) -> None:
+        cells = [f"{row[step]:.2f}" if step < len(row) else "" for step in steps]
+        table.add_row(label, *cells, style=style)
 
-    table.add_row("jaxmeta", *cells(curve["mean"]), style="bold")
-    ends = zip(curve["low"], curve["high"], strict=True)
-    table.add_row("  95% interval", *[f"[{low:.2f}, {high:.2f}]" for low, high in ends])
-    table.add_row("jaxmeta, mode of the policy", *cells(mode["mean"]))
+    add("return", curve["mean"], "bold")
+    add("  95% interval, from", curve["low"])
+    add("  to", curve["high"])
+    add("return of the policy's mode", mode["mean"])
     for label, row in result["published"].items():
-        table.add_row(f"published: {label}", *cells(row))
+        add(f"published: {label}", row)
     if result["optimum"]:
-        table.add_row("oracle", *cells(result["optimum"]))
+        add("oracle", result["optimum"])
     console = Console()
     console.print(table)
     console.print(

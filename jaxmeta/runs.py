@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 import jaxmeta
-from jaxmeta import files, plots, recipes
+from jaxmeta import checks, files, plots, recipes
 from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
 from jaxmeta.fit import fit
@@ -49,11 +49,12 @@ def train(
         ValueError: if the directory belongs to another recipe or other settings, or
             holds files that are no run.
     """
+    num_updates = recipe.num_updates if num_updates is None else num_updates
+    checks.positive_int("num_updates", num_updates)
     arguments = arguments or {}
     experiment = recipe.build(**arguments)
     config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
     _claim(directory, config)
-    num_updates = recipe.num_updates if num_updates is None else num_updates
     key_fit, key_test = _keys(seed)
     state = fit(
         key_fit, experiment.learner, num_updates, directory=directory, progress=progress

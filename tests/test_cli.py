@@ -1,0 +1,206 @@
+"""The command line, in process, on a recipe made small by its own flags."""
+
+import json
+
+import pytest
+
+from jaxmeta import cli, recipes
+from jaxmeta.recipes import RECIPES
+
+SMALL = [
+    "--num-updates=3",
+    "--num-tasks=2",
+    "--num-episodes=2",
+    "--num-episodes-test=3",
+    "--hidden=4",
+]
+NAME = "maml-navigation2d"
+
+
+def jaxmeta(*arguments):
+    cli.main([str(argument) for argument in arguments])
+
+
+def fails(capsys, *arguments):
+    """The message of a command that must fail with status 2."""
+    with pytest.raises(SystemExit) as error:
+        jaxmeta(*arguments)
+    assert error.value.code == 2
+    captured = capsys.readouterr()
+    return captured.err + captured.out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "a"
+    jaxmeta("train", NAME, "--output", directory, *SMALL)
+    return directory
+
+
+def result(directory):
+    return json.loads((directory / "result.json").read_text())
+
+
+def test_a_run_leaves_what_it_should(run):
+    names = {path.name for path in run.iterdir()}
+    assert names == {
+        "config.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "result.json",
+        "curve.png",
+    }
+    assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
+    found = result(run)
+    assert found["recipe"] == NAME
+    assert found["seed"] == 0
+    assert found["num_updates"] == 3
+    assert found["config"]["num_tasks"] == 2
+    assert found["environment_steps"] == 3 * 2 * 2 * 2 * 100
+    assert 0 < found["compile_seconds"] < found["wall_seconds"]
+    assert set(found["versions"]) >= {"python", "jaxmeta", "jax", "jaxlib", "gymnax"}
+    assert found["device"]
+    for name in ("adaptation_curve", "mode_adaptation_curve"):
+        curve = found[name]
+        assert [len(curve[end]) for end in ("mean", "low", "high")] == [4, 4, 4]
+        for low, mean, high in zip(
+            *(curve[e] for e in ("low", "mean", "high")), strict=True
+        ):
+            assert low <= mean <= high
+    assert found["published"] == {
+        "MAML (Finn et al., 2017)": [-40.41, -11.68, -3.33, -3.23]
+    }
+    assert found["optimum"] == [-0.506] * 4
+
+
+def test_training_again_changes_nothing(run, capsys):
+    before = result(run)
+    jaxmeta("train", NAME, "--output", run, *SMALL)
+    assert result(run) == before
+    shown = capsys.readouterr().out
+    assert "published: MAML" in shown
+    assert "-11.68" in shown
+    assert str(run / "curve.png") in shown
+
+
+def test_evaluate_gives_the_same_result(run, capsys):
+    before = result(run)
+    (run / "result.json").unlink()
+    jaxmeta("evaluate", run)
+    assert result(run) == before
+    assert f"{before['adaptation_curve']['mean'][1]:.2f}" in capsys.readouterr().out
+
+
+def test_training_can_be_continued(run, tmp_path):
+    longer = ["--num-updates=5", *SMALL[1:]]
+    jaxmeta("train", NAME, "--output", tmp_path / "b", *longer)
+    jaxmeta("train", NAME, "--output", tmp_path / "c", *SMALL)
+    jaxmeta("train", NAME, "--output", tmp_path / "c", *longer)
+    straight, resumed = result(tmp_path / "b"), result(tmp_path / "c")
+    assert straight["adaptation_curve"] == resumed["adaptation_curve"]
+    assert straight["environment_steps"] == resumed["environment_steps"]
+
+
+def test_seeds_differ(run, tmp_path):
+    jaxmeta("train", NAME, "--output", tmp_path / "b", "--seed=1", *SMALL)
+    assert result(tmp_path / "b")["adaptation_curve"] != result(run)["adaptation_curve"]
+
+
+def test_plot_draws_one_run_or_several(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    picture = (run / "curve.png").read_bytes()
+    (run / "curve.png").unlink()
+    jaxmeta("plot", run)
+    assert (run / "curve.png").read_bytes() == picture
+    jaxmeta("plot", run, run)
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    jaxmeta("plot", run, "--output", tmp_path / "other.png")
+    assert (tmp_path / "other.png").exists()
+    assert "other.png" in capsys.readouterr().out
+
+
+def test_list_shows_every_recipe(capsys):
+    jaxmeta("list")
+    shown = capsys.readouterr().out
+    for recipe in RECIPES.values():
+        assert recipe.name in shown
+    assert "-11.68" in shown
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["train"], ["train", "--help"]], ids=str
+)
+def test_help(arguments, capsys):
+    jaxmeta(*arguments)
+    shown = capsys.readouterr().out
+    assert "usage: jaxmeta" in shown
+
+
+def test_flags_come_from_the_recipe(capsys):
+    with pytest.raises(SystemExit) as error:
+        jaxmeta("train", NAME, "--help")
+    assert error.value.code == 0
+    shown = capsys.readouterr().out
+    for flag in ("--seed", "--output", "--action-scale", "--inner-rate", "--num-tasks"):
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no command 'trian'. Did you mean 'train'?"),
+        (["train", "maml-navigation"], f"Did you mean '{NAME}'?"),
+        (["train", NAME, "--num-tasks=0"], "num_tasks must be at least 1, got 0"),
+        (["train", NAME, "--num-updates=0"], "num_updates must be at least 1, got 0"),
+        (["train", NAME, "--seed=x"], "seed"),
+        (["train", NAME, "--rate=1"], "rate"),
+        (["evaluate", "nowhere"], "nowhere holds no run"),
+        (["plot", "nowhere"], "nowhere holds no run"),
+        (["plot"], "needs the directory of a run"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_named_and_leaves_nothing(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert message in " ".join(fails(capsys, *arguments).split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--seed=9", "--inner-rate=0.2"])
+def test_a_directory_of_other_settings_is_refused(run, option, capsys):
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    shown = fails(capsys, "train", NAME, "--output", run, *SMALL, option)
+    assert "belongs to another run" in shown
+    assert option.split("=")[1] in shown
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
+
+
+def test_a_directory_of_other_files_is_refused(tmp_path, capsys):
+    (tmp_path / "thesis.tex").write_text("mine")
+    shown = fails(capsys, "train", NAME, "--output", tmp_path, *SMALL)
+    assert "holds no run" in shown
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_an_unfinished_run_cannot_be_plotted(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"recipe": "x", "seed": 0, "arguments": {}}')
+    assert "result.json does not exist" in fails(capsys, "plot", tmp_path)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_are_complete(name):
+    recipe = recipes.get(name)
+    assert recipe.name == name
+    experiment = recipe.build()
+    length = len(
+        next(iter(recipe.published.values())) if recipe.published else recipe.optimum
+    )
+    assert length > 1
+    assert experiment.test_tasks.environment.horizon > 0
+
+
+def test_an_unknown_recipe_is_named():
+    with pytest.raises(ValueError, match=r"no recipe 'maml-nav'.*There are: maml"):
+        recipes.get("maml-nav")
