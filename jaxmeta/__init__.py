@@ -14,9 +14,12 @@ from jaxmeta import (
     returns,
     rollouts,
     tasks,
+    trees,
+    types,
 )
 from jaxmeta.algorithms import maml
 from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
+from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
 
 __version__ = "0.1.0"
@@ -30,6 +33,7 @@ __all__ = [
     "distributions",
     "environments",
     "evaluation",
+    "fit",
     "inner",
     "losses",
     "maml",
@@ -41,4 +45,6 @@ __all__ = [
     "rollouts",
     "tasks",
     "train",
+    "trees",
+    "types",
 ]

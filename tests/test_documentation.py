@@ -1,0 +1,47 @@
+"""What the documents say is true: their code runs, their figures were measured."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def python_blocks(name):
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+
+
+def execute(code):
+    """Run a block as a user would paste it; what it printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), jax.numpy_rank_promotion("allow"):
+        exec(compile(code, "block", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
+
+
+def test_the_quickstart_learns_to_adapt():
+    """Half of the cart-poles push the other way: before adapting, 40 steps is good."""
+    (quickstart,) = python_blocks("README.md")
+    assert len([line for line in quickstart.splitlines() if line]) <= 16
+    before, after = map(float, re.findall(r"\d+\.\d+", execute(quickstart)))
+    assert before <= 40
+    assert after >= 75
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["method", "environment"])
+def test_the_skeletons_for_contributors_run(index):
+    blocks = python_blocks("CONTRIBUTING.md")
+    assert len(blocks) == 2
+    execute(blocks[index])
+
+
+def test_both_commands_stand_alone_on_their_lines():
+    """Continuous integration runs the second one as it is written there."""
+    lines = README.splitlines()
+    assert "pip install . && jaxmeta train maml-navigation2d" in lines
+    assert 'pip install ".[test]" && pytest' in lines
