@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import checks, rollouts
+from jaxmeta import batching, checks, rollouts
 from jaxmeta.learner import experience_returns
 from jaxmeta.returns import first_episode_return
 from jaxmeta.types import Experience, Key, MetaLearner, Params, TaskDistribution
@@ -20,6 +20,7 @@ def adaptation_curve(
     *,
     num_tasks: int,
     mode: bool = False,
+    task_batch_size: int | None = None,
 ) -> jax.Array:
     """Mean first-episode return of each task, before adaptation and after each update.
 
@@ -34,21 +35,24 @@ def adaptation_curve(
         num_tasks: how many tasks to draw.
         mode: also act with the mode of the distribution. The agent still adapts to data
             it sampled; each return is then that of fresh episodes without exploration.
+        task_batch_size: tasks evaluated at a time; see ``batching.map_tasks``.
 
     Returns:
         ``[num_tasks, K + 1]`` returns.
 
     Raises:
         TypeError: if ``key`` is not a typed key.
-        ValueError: if ``num_tasks`` is below one.
+        ValueError: if ``num_tasks`` or ``task_batch_size`` is below one.
     """
     checks.typed_key(key)
     num_tasks = checks.positive_int("num_tasks", num_tasks)
-    return _curve(key, meta_params, learner, tasks, num_tasks, mode)
+    if task_batch_size is not None:
+        checks.positive_int("task_batch_size", task_batch_size)
+    return _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size)
 
 
-@partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _curve(key, meta_params, learner, tasks, num_tasks, mode):
+@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
+def _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
     def one(key):
         key_task, key_collect, key_mode = jax.random.split(key, 3)
         task = tasks.sample(key_task)
@@ -59,7 +63,8 @@ def _curve(key, meta_params, learner, tasks, num_tasks, mode):
             )
         return experience_returns(experience)
 
-    return jax.vmap(one)(jax.random.split(key, num_tasks))
+    keys = jax.random.split(key, num_tasks)
+    return batching.map_tasks(one, keys, batch_size=task_batch_size)
 
 
 def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience):

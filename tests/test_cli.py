@@ -1,6 +1,8 @@
 """The command line, in process, on a recipe made small by its own flags."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -204,3 +206,11 @@ def test_recipes_are_complete(name):
 def test_an_unknown_recipe_is_named():
     with pytest.raises(ValueError, match=r"no recipe 'maml-nav'.*There are: maml"):
         recipes.get("maml-nav")
+
+
+def test_the_module_is_the_command():
+    command = [sys.executable, "-m", "jaxmeta", "train", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no recipe 'nonsense'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -22,7 +22,7 @@ LAYERS = [
     {"learner", "evaluation"},
     {"algorithms", "checkpoint", "fit"},
     {"recipes"},
-    {"plots", "runs", "cli"},
+    {"plots", "runs", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

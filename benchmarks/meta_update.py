@@ -1,0 +1,74 @@
+"""One meta-update of a recipe: how long it compiles, and how long it runs.
+
+``python benchmarks/meta_update.py [RECIPE]``. Compilation is timed in fresh processes,
+without a compilation cache; a run is the median of repeated calls.
+"""
+
+import argparse
+import multiprocessing
+import time
+
+import harness
+import jax
+import numpy as np
+
+from jaxmeta import recipes
+
+
+def measure(name: str, repeats: int) -> dict:
+    """Compile and run seconds of ``learner.update``, and the compiler's own counts."""
+    learner = recipes.get(name).build().learner
+    key = jax.random.key(0)
+    state = learner.init(key)
+    update = jax.jit(learner.update)
+    started = time.perf_counter()
+    compiled = update.lower(key, state).compile()
+    compile_seconds = time.perf_counter() - started
+    memory = compiled.memory_analysis()
+    seconds, info = [], {}
+    for step in range(repeats + 2):
+        started = time.perf_counter()
+        state, info = jax.block_until_ready(
+            compiled(jax.random.fold_in(key, step), state)
+        )
+        seconds.append(time.perf_counter() - started)
+    return {
+        "compile_seconds": compile_seconds,
+        "run_seconds": seconds[2:],  # the first calls warm the caches
+        "environment_steps": int(info["environment_steps"]),
+        "temporary_bytes": memory.temp_size_in_bytes if memory else None,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recipe", nargs="?", default="maml-navigation2d")
+    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=30)
+    arguments = parser.parse_args()
+    spawn = multiprocessing.get_context("spawn")
+    found = []
+    for _ in range(arguments.processes):
+        with spawn.Pool(1) as pool:
+            call = (arguments.recipe, arguments.repeats)
+            found.append(pool.apply(measure, call))
+    runs = np.concatenate([one["run_seconds"] for one in found])
+    median = float(np.median(runs))
+    harness.save(
+        f"meta_update_{arguments.recipe.replace('-', '_')}",
+        f"python benchmarks/meta_update.py {arguments.recipe}",
+        recipe=arguments.recipe,
+        compile_seconds=[one["compile_seconds"] for one in found],
+        run_seconds={
+            "median": median,
+            "lower_quartile": float(np.quantile(runs, 0.25)),
+            "upper_quartile": float(np.quantile(runs, 0.75)),
+            "calls": len(runs),
+        },
+        environment_steps_per_second=found[0]["environment_steps"] / median,
+        temporary_bytes=found[0]["temporary_bytes"],
+    )
+
+
+if __name__ == "__main__":
+    main()
