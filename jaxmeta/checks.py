@@ -27,7 +27,7 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
     return value
 
 
-def typed_key(key: Any, *, name: str = "key") -> None:
+def typed_key(key: Any) -> None:
     """Check that ``key`` is one typed key.
 
     Raises:
@@ -38,12 +38,12 @@ def typed_key(key: Any, *, name: str = "key") -> None:
     if dtype is None or not jnp.issubdtype(dtype, jax.dtypes.prng_key):
         given = f"{type(key).__name__} of dtype {dtype}" if dtype else repr(key)
         raise TypeError(
-            f"{name} must be a typed key made by jax.random.key(seed), got {given}; "
+            f"key must be a typed key made by jax.random.key(seed), got {given}; "
             "jax.random.wrap_key_data turns an old-style key into a typed one"
         )
     if key.shape != ():
         raise ValueError(
-            f"{name} must be one key, got an array of keys of shape {key.shape}; "
+            f"key must be one key, got an array of keys of shape {key.shape}; "
             "jax.vmap over them, or pass one"
         )
 

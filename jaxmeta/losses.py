@@ -15,17 +15,35 @@ parameters. ``pi_old`` is the recorded distribution, never a re-evaluation.
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmeta.advantages import Advantage
 from jaxmeta.rollouts import unroll
-from jaxmeta.types import Info, Params, Policy, Transition
+from jaxmeta.types import Environment, Info, Params, Policy, Transition
 
 Loss = Callable[[Params, Transition], tuple[jax.Array, Info]]
+"""``(params, batch [N, T]) -> (scalar to minimise, info)``; any function will do."""
+
 Average = Literal["step", "episode"]
+
+
+class AdvantageLoss(NamedTuple):
+    """A loss that weighs actions by their advantages; call it like a function.
+
+    Attributes:
+        function: ``(params, batch [N, T]) -> (scalar, info)``.
+        needs_complete_episodes: whether rollouts must be as long as an episode can be.
+    """
+
+    function: Loss
+    needs_complete_episodes: bool
+
+    def __call__(self, params: Params, batch: Transition) -> tuple[jax.Array, Info]:
+        """The loss and its info."""
+        return self.function(params, batch)
 
 
 def policy_gradient(
@@ -35,7 +53,7 @@ def policy_gradient(
     average: Average = "step",
     entropy_coefficient: float = 0.0,
     value_coefficient: float = 0.5,
-) -> Loss:
+) -> AdvantageLoss:
     """The score-function surrogate, ``-mean log pi(a|s) A``.
 
     Args:
@@ -67,7 +85,7 @@ def likelihood_ratio(
     average: Average = "step",
     entropy_coefficient: float = 0.0,
     value_coefficient: float = 0.5,
-) -> Loss:
+) -> AdvantageLoss:
     """The importance-weighted surrogate, ``-mean pi(a|s) / pi_old(a|s) A``.
 
     As an inner loss this is ProMP's low-variance-curvature estimator: its second
@@ -94,7 +112,7 @@ def clipped_surrogate(
     average: Average = "step",
     entropy_coefficient: float = 0.0,
     value_coefficient: float = 0.5,
-) -> Loss:
+) -> AdvantageLoss:
     """PPO's pessimistic surrogate, ``-mean min(r A, clip(r, 1 - clip, 1 + clip) A)``.
 
     Args:
@@ -124,6 +142,26 @@ def clipped_surrogate(
     )
 
 
+def check_length(loss: Loss, length: int | None, environment: Environment) -> None:
+    """Check that rollouts are as long as ``loss`` needs them.
+
+    Args:
+        loss: the loss; a function of your own is taken to need nothing.
+        length: steps per rollout; None for the horizon.
+        environment: where they are acted.
+
+    Raises:
+        ValueError: if the loss needs complete episodes and ``length`` may cut one.
+    """
+    needs_all = getattr(loss, "needs_complete_episodes", False)
+    if needs_all and length is not None and length < environment.horizon:
+        raise ValueError(
+            f"length must be at least the horizon of {environment.name}, "
+            f"{environment.horizon} steps, got {length}: the advantage estimator needs "
+            "complete episodes. Use value_baseline with a critic, or a shorter horizon"
+        )
+
+
 def _loss(
     policy: Policy,
     advantage: Advantage,
@@ -131,7 +169,7 @@ def _loss(
     average: Average,
     entropy_coefficient: float,
     value_coefficient: float,
-) -> Loss:
+) -> AdvantageLoss:
     if average not in ("step", "episode"):
         raise ValueError(f"average must be 'step' or 'episode', got {average!r}")
 
@@ -161,4 +199,4 @@ def _loss(
             info["value_loss"] = value_loss
         return total, {"loss": total, **info}
 
-    return loss
+    return AdvantageLoss(loss, advantage.needs_complete_episodes)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 
 class Run(NamedTuple):
@@ -49,6 +50,7 @@ def draw(runs: list[Run]) -> bytes:
     adaptation.set(title="Adaptation to held-out tasks", xlabel="inner updates")
     adaptation.set_ylabel("return")
     adaptation.xaxis.get_major_locator().set_params(integer=True)
+    learning.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in (learning, adaptation):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)

@@ -22,11 +22,6 @@ def _strong(leaf: Any) -> jax.Array:
     return jax.lax.convert_element_type(array, array.dtype)
 
 
-def tree_where(condition: jax.Array, if_true: Any, if_false: Any) -> Any:
-    """Choose between two pytrees by a scalar condition."""
-    return jax.tree.map(lambda x, y: jax.lax.select(condition, x, y), if_true, if_false)
-
-
 def safe_norm(tree: Any) -> jax.Array:
     """Euclidean norm over all leaves, with gradient zero (not NaN) where it is zero."""
     squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]

@@ -205,6 +205,33 @@ def test_maml_without_inner_updates_is_policy_gradient(key):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_rollouts_may_be_short_only_where_no_loss_needs_an_episode():
+    """Whichever way the losses are given."""
+    policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    bootstrapped = jm.losses.policy_gradient(policy, jm.advantages.value_baseline())
+    complete = jm.losses.policy_gradient(policy, jm.advantages.reward_to_go())
+
+    def make(inner_loss, outer_loss):
+        return jm.maml(
+            TASKS,
+            policy,
+            inner_optimizer=optax.sgd(0.1),
+            outer_optimizer=optax.sgd(0.1),
+            num_tasks=1,
+            num_updates=1,
+            num_episodes=1,
+            length=2,
+            inner_loss=inner_loss,
+            outer_loss=outer_loss,
+        )
+
+    make(bootstrapped, bootstrapped)
+    make(bootstrapped, lambda params, batch: bootstrapped(params, batch))
+    for losses in ((complete, bootstrapped), (bootstrapped, complete)):
+        with pytest.raises(ValueError, match="length must be at least the horizon"):
+            make(*losses)
+
+
 def test_a_critic_is_trained_by_maml(key):
     """With a critic that bootstraps, rollouts may be shorter than an episode."""
     policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)

@@ -53,19 +53,14 @@ def maml(
     Raises:
         TypeError: if a number is not an integer.
         ValueError: if an argument is out of range, if rollouts are shorter than an
-            episode where ``advantage`` needs complete ones, or if the inner optimizer
+            episode where a loss needs complete ones, or if the inner optimizer
             has NaN meta-gradients.
     """
     advantage = advantages.linear_baseline() if advantage is None else advantage
-    horizon = tasks.environment.horizon
-    if length is not None and length < horizon and advantage.needs_complete_episodes:
-        raise ValueError(
-            f"length must be at least the horizon of {tasks.environment.name}, "
-            f"{horizon} steps, got {length}: this advantage estimator needs complete "
-            "episodes. Use value_baseline with a critic, or a shorter horizon"
-        )
     inner_loss = inner_loss or losses.policy_gradient(policy, advantage)
     outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
+    for loss in (inner_loss, outer_loss):
+        losses.check_length(loss, length, tasks.environment)
     adapter = inner.gradient(inner_loss, inner_optimizer, first_order=first_order)
 
     def objective(meta_params, experience: Experience):
