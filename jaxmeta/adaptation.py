@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import rollouts
+from jaxmeta import batching, rollouts
 from jaxmeta.types import Environment, Experience, Info, Inner, Key, Params, Policy
 
 
@@ -24,6 +24,7 @@ def collect(
     num_updates: int,
     num_episodes: int,
     length: int,
+    task_batch_size: int | None = None,
 ) -> Experience:
     """Interact with one task: act, update, act again, with fresh episodes each time.
 
@@ -37,12 +38,15 @@ def collect(
         num_updates: ``K`` inner updates.
         num_episodes: ``N`` episodes per update, and as many of the adapted policy.
         length: ``T`` steps per episode.
+        task_batch_size: under ``jax.vmap`` over tasks, acting is on all of them at
+            once, updates are on so many at a time; see ``batching.map_tasks``.
 
     Returns:
         The experience: support ``[K, N, T]``, query ``[N, T]``.
     """
     key_inner, key_act = jax.random.split(key)
     keys = jax.random.split(key_inner, num_updates + 1)
+    inner_update = batching.map_when_batched(inner.update, batch_size=task_batch_size)
 
     def act_then_update(state, step):
         key_act, key_update, is_last = step
@@ -59,7 +63,7 @@ def collect(
         state = jax.lax.cond(
             is_last,
             lambda: state,
-            lambda: inner.update(key_update, meta_params, state, batch)[0],
+            lambda: inner_update(key_update, meta_params, state, batch)[0],
         )
         return state, batch
 

@@ -33,3 +33,44 @@ def map_tasks(
         return jax.vmap(function)(*batched)
     size = None if batch_size == 1 else batch_size
     return jax.lax.map(lambda slices: function(*slices), batched, batch_size=size)
+
+
+def map_when_batched(
+    function: Callable[..., Any], *, batch_size: int | None = None
+) -> Callable[..., Any]:
+    """``function``, whose ``jax.vmap`` runs ``batch_size`` tasks at a time.
+
+    So a function of one task can be batched as a whole, in steps that are better run on
+    all tasks at once (acting) and steps that are better run in pieces (learning).
+
+    Args:
+        function: of pytrees of arrays.
+        batch_size: as for :func:`map_tasks`.
+
+    Returns:
+        The same function; it cannot be differentiated in reverse mode.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def call(*arguments):
+        return function(*arguments)
+
+    @call.def_vmap
+    def rule(axis_size, in_batched, *arguments):
+        del axis_size
+        leaves, structure = jax.tree.flatten(arguments)
+        flags = jax.tree.leaves(in_batched)
+
+        def one(batched):
+            slices = iter(batched)
+            mixed = [
+                next(slices) if flag else leaf
+                for leaf, flag in zip(leaves, flags, strict=True)
+            ]
+            return function(*jax.tree.unflatten(structure, mixed))
+
+        batched = [leaf for leaf, flag in zip(leaves, flags, strict=True) if flag]
+        results = map_tasks(one, batched, batch_size=batch_size)
+        return results, jax.tree.map(lambda _: True, results)
+
+    return call

@@ -34,6 +34,7 @@ def meta_learner(
     num_updates: int,
     num_episodes: int,
     length: int | None = None,
+    task_batch_size: int | None = None,
 ) -> MetaLearner:
     """Compose a meta-learner.
 
@@ -53,6 +54,8 @@ def meta_learner(
         num_updates: ``K`` inner updates per task.
         num_episodes: ``N`` episodes per inner update, and in the query.
         length: ``T`` steps per episode; by default the environment's horizon.
+        task_batch_size: tasks whose inner updates run at a time while experience is
+            collected; see ``batching.map_tasks``.
 
     Raises:
         TypeError: if a number is not an integer.
@@ -64,6 +67,8 @@ def meta_learner(
     num_episodes = checks.positive_int("num_episodes", num_episodes)
     length = environment.horizon if length is None else length
     length = checks.positive_int("length", length)
+    if task_batch_size is not None:
+        checks.positive_int("task_batch_size", task_batch_size)
     policies.check_policy(policy, environment)
 
     collect = partial(
@@ -74,6 +79,7 @@ def meta_learner(
         num_updates=num_updates,
         num_episodes=num_episodes,
         length=length,
+        task_batch_size=task_batch_size,
     )
     adapt = partial(adaptation.adapt, inner=inner)
 

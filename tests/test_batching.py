@@ -22,6 +22,27 @@ def test_pieces_give_what_the_whole_gives(size, key):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_a_function_maps_itself_when_batched(size, key):
+    """Also where one argument is shared by all tasks, and under a second vmap."""
+    weights = {"w": jnp.array([1.0, 2.0])}
+
+    def function(weights, x, key):
+        noise = jax.random.normal(key, x.shape)
+        return {"y": weights["w"] * x + noise}
+
+    mapped = batching.map_when_batched(function, batch_size=size)
+    x, keys = jax.random.normal(key, (4, 5, 2)), jax.random.split(key, (4, 5))
+
+    def twice(function):
+        over_tasks = jax.vmap(function, in_axes=(None, 0, 0))
+        return jax.jit(jax.vmap(over_tasks, in_axes=(None, 0, 0)))(weights, x, keys)
+
+    np.testing.assert_allclose(twice(mapped)["y"], twice(function)["y"], rtol=1e-6)
+    one = mapped(weights, x[0, 0], keys[0, 0])
+    np.testing.assert_allclose(one["y"], twice(function)["y"][0, 0], rtol=1e-6)
+
+
 def test_bad_sizes_are_named():
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         batching.map_tasks(lambda x: x, jnp.zeros(3), batch_size=0)

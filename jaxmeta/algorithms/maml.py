@@ -23,6 +23,7 @@ def maml(
     outer_loss: Loss | None = None,
     num_epochs: int = 1,
     first_order: bool = False,
+    rematerialize: bool = True,
     task_batch_size: int | None = None,
 ) -> MetaLearner:
     """MAML: meta-learn initial policy params from which gradient steps adapt well.
@@ -45,7 +46,9 @@ def maml(
         outer_loss: ``losses.policy_gradient`` by default.
         num_epochs: outer gradient steps on the same experience.
         first_order: drop the second derivatives (FOMAML).
-        task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
+        rematerialize: recompute inner updates in the backward pass instead of keeping
+            their activations; turned off it is faster, and needs memory for ``K``.
+        task_batch_size: tasks that learn at a time; see ``batching.map_tasks``.
 
     Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
     of Deep Networks", 2017.
@@ -61,7 +64,12 @@ def maml(
     outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
     for loss in (inner_loss, outer_loss):
         losses.check_length(loss, length, tasks.environment)
-    adapter = inner.gradient(inner_loss, inner_optimizer, first_order=first_order)
+    adapter = inner.gradient(
+        inner_loss,
+        inner_optimizer,
+        first_order=first_order,
+        rematerialize=rematerialize,
+    )
 
     def objective(meta_params, experience: Experience):
         params, _ = adaptation.adapt(meta_params, experience, inner=adapter)
@@ -82,4 +90,5 @@ def maml(
         num_updates=num_updates,
         num_episodes=num_episodes,
         length=length,
+        task_batch_size=task_batch_size,
     )
