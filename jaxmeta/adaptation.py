@@ -28,6 +28,8 @@ def collect(
 ) -> Experience:
     """Interact with one task: act, update, act again, with fresh episodes each time.
 
+    No gradient passes through it: differentiate :func:`adapt` on what it returns.
+
     Args:
         key: consumed.
         meta_params: what adaptation starts from.
@@ -44,6 +46,7 @@ def collect(
     Returns:
         The experience: support ``[K, N, T]``, query ``[N, T]``.
     """
+    meta_params = jax.lax.stop_gradient(meta_params)
     key_inner, key_act = jax.random.split(key)
     keys = jax.random.split(key_inner, num_updates + 1)
     inner_update = batching.map_when_batched(inner.update, batch_size=task_batch_size)

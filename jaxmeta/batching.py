@@ -51,9 +51,18 @@ def map_when_batched(
         The same function; it cannot be differentiated in reverse mode.
     """
 
-    @jax.custom_batching.custom_vmap
     def call(*arguments):
-        return function(*arguments)
+        # What the function closes over may be batched too (a vmapped inner rate).
+        converted, closed_over = jax.closure_convert(function, *arguments)
+        return _in_pieces(converted, batch_size)(*arguments, *closed_over)
+
+    return call
+
+
+def _in_pieces(
+    function: Callable[..., Any], batch_size: int | None
+) -> Callable[..., Any]:
+    call = jax.custom_batching.custom_vmap(function)
 
     @call.def_vmap
     def rule(axis_size, in_batched, *arguments):

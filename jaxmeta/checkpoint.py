@@ -59,6 +59,8 @@ class Checkpoints:
             try:
                 restored = self._restore(step, abstract)
                 break
+            except (PermissionError, MemoryError):
+                raise  # these say nothing of the checkpoint
             except Exception as error:  # orbax raises many types for damaged files
                 damaged.append((step, error))
         if damaged and restored is None:

@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, OSError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except KeyboardInterrupt:
+        print("jaxmeta: interrupted; the same command again goes on", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def _list(arguments: list[str]) -> None:
@@ -77,14 +80,15 @@ def _train(arguments: list[str]) -> None:
     def options(
         seed: int = 0,
         num_updates: int = recipe.num_updates,
-        output: Path = Path("runs") / recipe.name,
+        output: Path | None = None,
     ) -> None:
         """Train a recipe.
 
         Args:
             seed: of everything random.
             num_updates: meta-updates in all.
-            output: directory of the run; one that was interrupted is continued.
+            output: directory of the run, runs/RECIPE/seed-SEED by default; one that was
+                interrupted is continued.
         """
 
     prog = f"jaxmeta train {name}"
@@ -93,6 +97,8 @@ def _train(arguments: list[str]) -> None:
     )
     run = {k: given.pop(k) for k in inspect.signature(options).parameters}
     directory = run.pop("output")
+    if directory is None:
+        directory = Path("runs") / name / f"seed-{run['seed']}"
     result = runs.train(recipe, directory, arguments=given, **run)
     _report(result, directory)
 
@@ -129,6 +135,8 @@ def _plot(arguments: list[str]) -> None:
     directories, output = tyro.cli(plot, prog="jaxmeta plot", args=arguments)
     if not directories:
         raise ValueError("plot needs the directory of a run")
+    if output is not None and (output.suffix != ".png" or not output.parent.is_dir()):
+        raise ValueError(f"output must be a .png in an existing folder, got {output}")
     if output is None:
         one = len(directories) == 1
         output = directories[0] / "curve.png" if one else Path("comparison.png")

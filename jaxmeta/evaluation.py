@@ -1,7 +1,7 @@
 """Evaluation: the return before adaptation and after each unit of it."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from jaxmeta import batching, checks, rollouts
 from jaxmeta.learner import experience_returns
 from jaxmeta.returns import first_episode_return
-from jaxmeta.types import Experience, Key, MetaLearner, Params, TaskDistribution
+from jaxmeta.types import (
+    Environment,
+    Experience,
+    Key,
+    MetaLearner,
+    MetaState,
+    Params,
+    TaskDistribution,
+)
 
 
 def adaptation_curve(
@@ -31,7 +39,8 @@ def adaptation_curve(
         learner: the meta-learner. To test with other numbers of updates or episodes
             than it was trained with, make a second one; the meta-params fit both.
         meta_params: what to evaluate.
-        tasks: held-out tasks, or the training distribution, of the same spaces.
+        tasks: held-out tasks, or the training distribution; their environment, where
+            the agent acts, may differ in all but its spaces and its horizon.
         num_tasks: how many tasks to draw.
         mode: also act with the mode of the distribution. The agent still adapts to data
             it sampled; each return is then that of fresh episodes without exploration.
@@ -41,10 +50,17 @@ def adaptation_curve(
         ``[num_tasks, K + 1]`` returns.
 
     Raises:
-        TypeError: if ``key`` is not a typed key.
-        ValueError: if ``num_tasks`` or ``task_batch_size`` is below one.
+        TypeError: if ``key`` is not a typed key, or a MetaState is given as
+            ``meta_params``.
+        ValueError: if ``num_tasks`` or ``task_batch_size`` is below one, or the tasks
+            do not fit the learner.
     """
     checks.typed_key(key)
+    if isinstance(meta_params, MetaState):
+        raise TypeError(
+            "meta_params must be state.meta_params, got the whole MetaState"
+        )
+    _check_fit(learner.environment, tasks.environment)
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
@@ -56,7 +72,9 @@ def _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
     def one(key):
         key_task, key_collect, key_mode = jax.random.split(key, 3)
         task = tasks.sample(key_task)
-        experience = learner.collect(key_collect, meta_params, task)
+        experience = learner.collect(
+            key_collect, meta_params, task, environment=tasks.environment
+        )
         if mode:
             return _mode_returns(
                 key_mode, learner, meta_params, tasks, task, experience
@@ -65,6 +83,25 @@ def _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
 
     keys = jax.random.split(key, num_tasks)
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
+
+
+def _check_fit(trained: Environment, tested: Environment) -> None:
+    pairs = {
+        "observation": (trained.observation, tested.observation),
+        "action space": (_space(trained.action), _space(tested.action)),
+        "horizon": (trained.horizon, tested.horizon),
+    }
+    for what, (ours, theirs) in pairs.items():
+        if ours != theirs:
+            raise ValueError(
+                f"tasks: the {what} of their environment is {theirs}, the learner was "
+                f"made for {ours}"
+            )
+
+
+def _space(space: Any) -> tuple[Any, ...]:
+    """What must agree of two action spaces; bounds are those of a random policy."""
+    return type(space).__name__, tuple(space.shape), getattr(space, "n", None)
 
 
 def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience):
@@ -112,11 +149,19 @@ def bootstrap_interval(
         confidence: the interval's, in (0, 1).
         num_resamples: how often to resample.
 
+    Raises:
+        TypeError: if ``key`` is not a typed key.
+        ValueError: if there are no values, or a number is out of range.
+
     Source: Efron, "Bootstrap Methods: Another Look at the Jackknife", 1979.
     """
     checks.typed_key(key)
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must lie in (0, 1), got {confidence}")
+    num_resamples = checks.positive_int("num_resamples", num_resamples)
+    values = jnp.asarray(values)
+    if values.ndim == 0 or values.shape[0] == 0:
+        raise ValueError(f"values must have a first axis of tasks, got {values.shape}")
     count = values.shape[0]
 
     def resampled_mean(key):

@@ -23,6 +23,8 @@ from jaxmeta.types import Info, Key, MetaLearner, MetaState
 
 Metrics = dict[str, Any]
 
+_INIT = np.uint32(2**32 - 1)  # no update has this number
+
 
 def fit(
     key: Key,
@@ -39,7 +41,10 @@ def fit(
     With a directory, ``metrics.jsonl`` gets a line per chunk (means over its updates,
     the cumulative ``environment_steps`` and ``wall_seconds``, the rates) and
     ``checkpoints/`` the state. The key of update ``i`` is ``fold_in(key, i)``, so a run
-    that was killed and is called again ends in the same state to the bit.
+    that was killed and is called again with the same learner ends in the same state to
+    the bit, that of ``train`` from ``learner.init(fold_in(key, 2**32 - 1))``. That the
+    learner is the same is your promise: only keys and shapes are checked.
+    ``wall_seconds`` counts training and its compilation.
 
     Args:
         key: of the whole run; the same one must be given to continue it.
@@ -76,8 +81,7 @@ def _run(
     record: "_Record | None",
     progress: bool,
 ) -> MetaState:
-    key_init, key_train = jax.random.split(key)
-    state = learner.init(key_init)
+    state = learner.init(jax.random.fold_in(key, _INIT))
     if record is not None:
         state = record.restore(state)
     step = int(state.step)
@@ -86,7 +90,7 @@ def _run(
             f"num_updates: the run in this directory has made {step} updates already, "
             f"more than the {num_updates} asked for"
         )
-    chunk = _CompiledTrain(key_train, learner)
+    chunk = _CompiledTrain(key, learner)
     with _progress_bar(progress) as bar:
         row = bar.add_task("compiling", total=num_updates, completed=step)
         while step < num_updates:
@@ -155,6 +159,11 @@ class _Record:
             state = restored["state"]
         self._saved = int(state.step)
         rows = files.read_json_lines(self._path)
+        if not all(isinstance(row.get("step"), int) for row in rows):
+            raise ValueError(
+                f"directory: {self._path} holds no metrics of jaxmeta; give another "
+                "directory"
+            )
         kept = [row for row in rows if row["step"] <= self._saved]
         files.write_text(self._path, "".join(json.dumps(row) + "\n" for row in kept))
         if kept:
@@ -200,7 +209,7 @@ def _summarize(
 def _describe(metrics: Metrics) -> str:
     before, after = metrics["returns"][0], metrics["returns"][-1]
     return (
-        f"return {before:.2f} → {after:.2f}, "
+        f"return {before:.2f} -> {after:.2f}, "
         f"{metrics['updates_per_second']:.1f} updates/s, "
         f"{_short(metrics['environment_steps_per_second'])} steps/s"
     )

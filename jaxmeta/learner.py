@@ -41,7 +41,8 @@ def meta_learner(
     One ``update`` samples ``M`` tasks, collects experience of each (``K`` times ``N``
     support episodes with an inner update after each batch, ``N`` query episodes of the
     adapted policy) and hands it to the outer learner. Its info holds ``returns``
-    ``[K + 1]``, the mean return before adaptation and after each inner update;
+    ``[K + 1]``, the mean return before adaptation and after each inner update (of the
+    first ``length`` steps of an episode, where that is less than the horizon);
     ``environment_steps``; and the info of the outer learner.
 
     Args:
@@ -111,7 +112,7 @@ def meta_learner(
         return adapt(meta_params, collect(key, meta_params, tasks.sample(key)))[0]
 
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
-    return MetaLearner(init, update, collect, adapt, policy)
+    return MetaLearner(init, update, collect, adapt, policy, environment)
 
 
 def experience_returns(experience: Experience) -> jax.Array:

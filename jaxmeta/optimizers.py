@@ -63,6 +63,9 @@ def check_meta_differentiable(
 ) -> None:
     """Raise if the derivative of an update by its gradient is not finite at zero.
 
+    Nothing is checked where the optimizer depends on traced values, such as a learning
+    rate that is vmapped over.
+
     Args:
         optimizer: the transform to test, on two updates in a row.
         params: a pytree of arrays (or shapes) the optimizer is meant for.
@@ -73,7 +76,10 @@ def check_meta_differentiable(
     """
     leaves, treedef = jax.tree.flatten(params)
     shapes = tuple((tuple(leaf.shape), jnp.dtype(leaf.dtype)) for leaf in leaves)
-    finite = _is_meta_differentiable(optimizer, treedef, shapes)
+    try:
+        finite = _is_meta_differentiable(optimizer, treedef, shapes)
+    except jax.errors.ConcretizationTypeError:
+        return
     if not finite:
         raise ValueError(
             f"{argument} cannot be differentiated through: at a zero gradient its "

@@ -34,9 +34,8 @@ def draw(runs: list[Run]) -> bytes:
     for label, row in references.items():
         style = {"color": "0.45", "marker": "s", "linestyle": "--", "linewidth": 1}
         adaptation.plot(range(len(row)), row, label=f"published: {label}", **style)
-    optima = [run.result["optimum"] for run in runs if run.result["optimum"]]
-    if optima:
-        row = optima[0]
+    optima = {tuple(run.result["optimum"]) for run in runs if run.result["optimum"]}
+    for row in optima:
         adaptation.plot(range(len(row)), row, color="black", linestyle=":")
         adaptation.annotate(
             "oracle",

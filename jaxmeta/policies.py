@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from gymnax.environments import spaces
 
+from jaxmeta import checks
 from jaxmeta.distributions import Categorical, DiagonalGaussian
 from jaxmeta.types import Environment, Policy, PolicyOutput, Timestep
 
@@ -43,7 +44,7 @@ class MLP(linen.Module):
         size = self.action_space.shape[0]
         mean = self._stack(features, size, 0.01, "policy")
         constant = linen.initializers.constant(jnp.log(self.initial_std))
-        log_std = self.param("log_std", constant, (size,))
+        log_std = self.param("log_std", constant, (size,), jnp.float32)
         return PolicyOutput(DiagonalGaussian(mean, log_std.astype(mean.dtype)), value)
 
     def _stack(self, x: jax.Array, size: int, scale: float, name: str) -> jax.Array:
@@ -76,14 +77,17 @@ def mlp(
             parameter.
 
     Raises:
+        TypeError: if ``environment`` is none, or ``hidden`` no sequence of integers.
         ValueError: if a hidden size or ``initial_std`` is not positive.
     """
-    if not all(isinstance(width, int) and width > 0 for width in hidden):
-        raise ValueError(f"hidden must be positive integers, got {tuple(hidden)}")
+    _check_environment(environment)
+    if not isinstance(hidden, Sequence):
+        raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
+    hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
     if not initial_std > 0:
         raise ValueError(f"initial_std must be positive, got {initial_std}")
     space = environment.action
-    module = MLP(space, tuple(hidden), activation, critic, initial_std)
+    module = MLP(space, hidden, activation, critic, initial_std)
     return from_linen(module, environment)
 
 
@@ -96,11 +100,23 @@ def from_linen(module: linen.Module, environment: Environment) -> Policy:
         environment: what it acts in.
 
     Raises:
-        ValueError: if the output does not fit the action space.
+        TypeError: if ``module`` is not an instance of a Linen module.
+        ValueError: if the output does not fit the action space, or if the module has
+            variables other than ``params`` (batch statistics).
     """
+    _check_environment(environment)
+    if not isinstance(module, linen.Module):
+        raise TypeError(f"module must be an instance of linen.Module, got {module!r}")
     observation = jnp.zeros(
         environment.observation.shape, environment.observation.dtype
     )
+    others = set(jax.eval_shape(module.init, jax.random.key(0), observation))
+    others -= {"params"}
+    if others:
+        raise ValueError(
+            "module: its only variables may be params, as a policy is a pure function "
+            f"of them; it also has {sorted(others)}"
+        )
 
     def init(key):
         return module.init(key, observation)
@@ -123,9 +139,16 @@ def from_nnx(
         environment: what it acts in.
 
     Raises:
+        TypeError: if ``constructor`` is no function of ``rngs``.
         ValueError: if the output does not fit the action space, or if the module has
             state other than ``nnx.Param`` (batch statistics, dropout keys).
     """
+    _check_environment(environment)
+    if isinstance(constructor, nnx.Module):
+        raise TypeError(
+            "constructor must be a function rngs -> nnx.Module, got a module; pass "
+            "lambda rngs: YourModule(..., rngs=rngs)"
+        )
     abstract = nnx.eval_shape(lambda: constructor(nnx.Rngs(0)))
     graph, _, rest = nnx.split(abstract, nnx.Param, ...)
     if jax.tree.leaves(rest):
@@ -171,6 +194,14 @@ def first_timestep(environment: Environment) -> Timestep:
         previous_reward=jnp.zeros((), jnp.float32),
         is_first=jnp.ones((), bool),
     )
+
+
+def _check_environment(environment: Any) -> None:
+    if not isinstance(environment, Environment):
+        raise TypeError(
+            "environment must be an Environment, such as tasks.environment, got "
+            f"{type(environment).__name__}"
+        )
 
 
 def _memoryless(init, call, environment: Environment) -> Policy:

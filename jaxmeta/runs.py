@@ -5,8 +5,10 @@ of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evalu
 """
 
 import importlib.metadata
+import inspect
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,23 +41,25 @@ def train(
         directory: the run's; continued if it holds this recipe, seed and arguments.
         seed: of everything random.
         num_updates: meta-updates; the recipe's by default.
-        arguments: hyper-parameters that differ from the recipe's defaults.
+        arguments: hyper-parameters that differ from the recipe's defaults; all of them
+            are kept in ``config.json``.
         progress: show a progress bar.
 
     Returns:
         What ``result.json`` holds.
 
     Raises:
-        ValueError: if the directory belongs to another recipe or other settings, or
-            holds files that are no run.
+        ValueError: if a number is out of range, if the directory belongs to another
+            recipe or other settings, or if it holds files that are no run.
     """
     num_updates = recipe.num_updates if num_updates is None else num_updates
     checks.positive_int("num_updates", num_updates)
-    arguments = arguments or {}
+    defaults = inspect.signature(recipe.build).parameters
+    arguments = {k: p.default for k, p in defaults.items()} | (arguments or {})
     experiment = recipe.build(**arguments)
+    key_fit, key_test = _keys(seed)
     config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
     _claim(directory, config)
-    key_fit, key_test = _keys(seed)
     state = fit(
         key_fit, experiment.learner, num_updates, directory=directory, progress=progress
     )
@@ -72,9 +76,8 @@ def evaluate(directory: Path) -> Result:
     recipe = recipes.get(config["recipe"])
     experiment = recipe.build(**config["arguments"])
     key_fit, key_test = _keys(config["seed"])
-    key_init, _ = jax.random.split(key_fit)
     like = {
-        "state": experiment.learner.init(key_init),
+        "state": experiment.learner.init(key_fit),
         "key": jax.random.key_data(key_fit),
     }
     with Checkpoints(directory / "checkpoints") as checkpoints:
@@ -92,7 +95,8 @@ def load(directory: Path) -> plots.Run:
         ValueError: if the directory holds no finished run.
     """
     config = _config(directory)
-    result = files.read_json(directory / "result.json")
+    keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
+    result = _read(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
     return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
 
@@ -148,6 +152,8 @@ def _curves(
 
 def _keys(seed: int) -> tuple[Key, Key]:
     """The keys of training and of the test."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
     key_fit, key_test = jax.random.split(jax.random.key(seed))
     return key_fit, key_test
 
@@ -168,7 +174,7 @@ def _claim(directory: Path, config: dict[str, Any]) -> None:
                 f"{config}. Give another directory"
             )
         return
-    if directory.exists() and any(directory.iterdir()):
+    if directory.exists() and any(_is_foreign(path) for path in directory.iterdir()):
         raise ValueError(
             f"output: {directory} is not empty and holds no run; give a new directory"
         )
@@ -176,10 +182,23 @@ def _claim(directory: Path, config: dict[str, Any]) -> None:
     files.write_json(path, config)
 
 
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is none that a kill during the first write left behind."""
+    return not (path.name.startswith(".config.json.") and path.suffix == ".tmp")
+
+
 def _config(directory: Path) -> dict[str, Any]:
     if not (directory / "config.json").exists():
         raise ValueError(f"{directory} holds no run: there is no config.json in it")
-    return files.read_json(directory / "config.json")
+    return _read(directory / "config.json", ("recipe", "seed", "arguments"))
+
+
+def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a JSON file that a run wrote, and say so if it is none."""
+    found = files.read_json(path)
+    if not isinstance(found, dict) or not set(keys) <= set(found):
+        raise ValueError(f"{path} was not written by a run: it lacks one of {keys}")
+    return found
 
 
 def versions() -> dict[str, str]:

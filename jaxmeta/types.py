@@ -207,15 +207,19 @@ class MetaLearner(NamedTuple):
     Attributes:
         init: ``(key) -> MetaState``.
         update: ``(key, state) -> (MetaState, info)``, one whole meta-iteration: sample
-            tasks, act, adapt, act again, improve.
-        collect: ``(key, meta_params, task) -> Experience``, interaction with one task.
+            tasks, act, adapt, act again, improve. Its info holds ``returns``
+            ``[K + 1]`` and ``environment_steps`` ``[]`` besides what else there is.
+        collect: ``(key, meta_params, task) -> Experience``, interaction with one task,
+            without gradient. ``environment=`` acts in another one of the same spaces.
         adapt: ``(meta_params, experience) -> (policy params, info)``, the same inner
             updates on recorded data, differentiable in ``meta_params``.
         policy: the policy that acts with the params ``adapt`` returns.
+        environment: where ``update`` acts.
     """
 
     init: Callable[[Key], MetaState]
     update: Callable[[Key, MetaState], tuple[MetaState, Info]]
-    collect: Callable[[Key, Params, Any], Experience]
+    collect: Callable[..., Experience]
     adapt: Callable[[Params, Experience], tuple[Params, Info]]
     policy: Policy
+    environment: Environment

@@ -228,6 +228,24 @@ def test_adaptation_to_logged_data_is_gradient_descent_on_it(key):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+def test_no_gradient_passes_through_collect(key):
+    """Gaussian samples could be differentiated; the gradient must not see them."""
+    learner = learner_on(CONTINUOUS, num_updates=1)
+    meta_params, _ = collected(CONTINUOUS, learner, key)
+    task = CONTINUOUS.sample(key)
+
+    def value(meta_params, experience=None):
+        if experience is None:
+            experience = learner.collect(key, meta_params, task)
+        return post_loss(learner, experience)(meta_params)
+
+    recorded = jax.jit(learner.collect)(key, meta_params, task)
+    together = jax.jit(jax.grad(value))(meta_params)
+    apart = jax.jit(jax.grad(value))(meta_params, recorded)
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
 def test_episodes_of_the_support_and_the_query_are_fresh(key):
     """No two batches share their noise."""
     learner = learner_on(CONTINUOUS)

@@ -122,6 +122,21 @@ def test_train_is_a_loop_of_updates(learner, key):
     np.testing.assert_allclose(infos["returns"][-1], info["returns"], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["inner_optimizer", "outer_optimizer"])
+def test_learning_rates_can_be_vmapped(name, key):
+    """Each row is what a learner with that rate alone would do."""
+
+    def run(rate):
+        one = gradient_based(jm.maml, **{name: optax.sgd(rate)})
+        return one.update(key, one.init(key))[0].meta_params
+
+    together = jax.jit(jax.vmap(run))(jnp.array([0.01, 0.5]))
+    single = jax.jit(lambda: run(0.5))()
+    for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(single), strict=True):
+        np.testing.assert_allclose(a[1], b, rtol=1e-4, atol=1e-6)
+        assert np.any(a[0] != a[1])
+
+
 def test_evaluation_has_a_row_per_task_and_a_column_per_update(learner, key):
     meta_params = learner.init(key).meta_params
     for mode in (False, True):
@@ -171,6 +186,23 @@ def test_a_batch_of_keys_is_refused(learner, key):
 
 
 # MAML in particular.
+
+
+def test_maml_names_what_is_no_optimizer():
+    with pytest.raises(TypeError, match=r"inner_optimizer .*optax\.sgd.* got 0\.1"):
+        gradient_based(jm.maml, inner_optimizer=0.1)
+
+
+def test_maml_refuses_an_advantage_nothing_would_use():
+    policy = jm.policies.mlp(TASKS.environment)
+    loss = jm.losses.policy_gradient(policy, jm.advantages.reward_to_go())
+    with pytest.raises(ValueError, match="both losses are given"):
+        gradient_based(
+            jm.maml,
+            advantage=jm.advantages.reward_to_go(),
+            inner_loss=loss,
+            outer_loss=loss,
+        )
 
 
 @pytest.mark.parametrize("optimizer", [optax.adam(0.1), optax.adamw(0.1)])

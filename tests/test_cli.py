@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jaxmeta import cli, recipes
+from jaxmeta import cli, recipes, runs
 from jaxmeta.recipes import RECIPES
 
 SMALL = [
@@ -156,6 +156,9 @@ def test_flags_come_from_the_recipe(capsys):
         (["train", NAME, "--num-updates=0"], "num_updates must be at least 1, got 0"),
         (["train", NAME, "--seed=x"], "seed"),
         (["train", NAME, "--rate=1"], "rate"),
+        (["train", NAME, "--seed=-1"], "seed must lie in [0, 2**32), got -1"),
+        (["train", NAME, f"--seed={10**20}"], "seed must lie in [0, 2**32)"),
+        (["train", NAME, "--action-scale=0"], "action_scale must be positive, got 0"),
         (["evaluate", "nowhere"], "nowhere holds no run"),
         (["plot", "nowhere"], "nowhere holds no run"),
         (["plot"], "needs the directory of a run"),
@@ -184,6 +187,58 @@ def test_a_directory_of_other_files_is_refused(tmp_path, capsys):
     shown = fails(capsys, "train", NAME, "--output", tmp_path, *SMALL)
     assert "holds no run" in shown
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_the_default_directory_tells_recipe_and_seed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jaxmeta("train", NAME, "--seed=3", *SMALL)
+    assert (tmp_path / "runs" / NAME / "seed-3" / "result.json").exists()
+
+
+def test_python_and_the_command_line_make_the_same_run(run):
+    """And what a kill left of the first file is in nobody's way."""
+    arguments = {
+        "num_tasks": 2,
+        "num_episodes": 2,
+        "num_episodes_test": 3,
+        "hidden": (4,),
+    }
+    before = result(run)
+    again = runs.train(
+        recipes.get(NAME), run, num_updates=3, arguments=arguments, progress=False
+    )
+    assert again == before
+
+
+def test_a_kill_while_the_directory_is_claimed_is_no_harm(tmp_path):
+    (tmp_path / ".config.json.123.tmp").write_text("{")
+    jaxmeta("train", NAME, "--output", tmp_path, *SMALL)
+    assert (tmp_path / "result.json").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "fit", interrupted)
+    with pytest.raises(SystemExit) as error:
+        jaxmeta("train", NAME, "--output", tmp_path / "a", *SMALL)
+    assert error.value.code == 130
+    assert "the same command again goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["a.pdf", "nowhere/a.png"])
+def test_a_picture_that_cannot_be_written_is_named(run, output, tmp_path, capsys):
+    shown = fails(capsys, "plot", run, "--output", tmp_path / output)
+    assert "must be a .png in an existing folder" in shown
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+def test_files_of_something_else_are_named(name, tmp_path, capsys):
+    config = '{"recipe": "x", "seed": 0, "arguments": {}}'
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / name).write_text('{"a": 1}')
+    assert f"{name} was not written by a run" in fails(capsys, "plot", tmp_path)
 
 
 def test_an_unfinished_run_cannot_be_plotted(tmp_path, capsys):

@@ -92,8 +92,45 @@ def test_the_bootstrap_interval_is_about_two_standard_errors(key):
     np.testing.assert_allclose(interval.mean - interval.low, 1.96 * error, rtol=0.15)
 
 
+def test_it_acts_in_the_environment_of_the_tasks(key):
+    """Not in that of the training: there the reward is another one."""
+
+    class Generous(MatchProbe):
+        def step_env(self, key, state, action, params):
+            observation, state, _, terminated, info = super().step_env(
+                key, state, action, params
+            )
+            return observation, state, jnp.array(3.0), terminated, info
+
+    tasks = jm.tasks.from_gymnax(Generous(), params={"bit": 1})
+    learner = solved_learner()
+    meta_params = learner.init(key).meta_params
+    for mode in (False, True):
+        curve = jm.adaptation_curve(
+            key, learner, meta_params, tasks, num_tasks=2, mode=mode
+        )
+        np.testing.assert_array_equal(curve, 15.0)
+
+
+def test_tasks_that_do_not_fit_are_refused(key):
+    learner = solved_learner()
+    state = learner.init(key)
+    longer = jm.tasks.from_gymnax(MatchProbe(), horizon=9)
+    with pytest.raises(ValueError, match=r"the horizon of their environment is 9, .* 5"):
+        jm.adaptation_curve(key, learner, state.meta_params, longer, num_tasks=1)
+    other = jm.tasks.from_gymnax("CartPole-v1", horizon=5)
+    with pytest.raises(ValueError, match="the observation of their environment"):
+        jm.adaptation_curve(key, learner, state.meta_params, other, num_tasks=1)
+    with pytest.raises(TypeError, match=r"must be state\.meta_params"):
+        jm.adaptation_curve(key, learner, state, TASKS, num_tasks=1)
+
+
 def test_bad_arguments(key):
     learner = solved_learner()
+    with pytest.raises(ValueError, match="first axis of tasks, got \\(0, 2\\)"):
+        bootstrap_interval(key, np.zeros((0, 2)))
+    with pytest.raises(ValueError, match="num_resamples must be at least 1, got 0"):
+        bootstrap_interval(key, np.zeros((3, 2)), num_resamples=0)
     with pytest.raises(ValueError, match="num_tasks must be at least 1, got 0"):
         jm.adaptation_curve(key, learner, None, TASKS, num_tasks=0)
     with pytest.raises(ValueError, match=r"confidence must lie in \(0, 1\), got 95"):

@@ -49,9 +49,8 @@ def whole(tmp_path_factory):
 
 
 def test_it_is_the_same_as_train(whole):
-    key_init, key_train = jax.random.split(KEY)
-    start = learner().init(key_init)
-    state, _ = jax.jit(lambda s: jm.train(key_train, learner(), s, 20))(start)
+    start = learner().init(jax.random.fold_in(KEY, np.uint32(2**32 - 1)))
+    state, _ = jax.jit(lambda s: jm.train(KEY, learner(), s, 20))(start)
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(whole[1]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert int(whole[1].step) == 20
@@ -80,10 +79,9 @@ def test_metrics_have_a_line_per_chunk(whole):
 
 
 def test_metrics_are_means_over_the_chunk(whole):
-    key_init, key_train = jax.random.split(KEY)
     one = learner()
-    state = one.init(key_init)
-    _, info = jax.jit(lambda s: jm.train(key_train, one, s, 3))(state)
+    state = one.init(jax.random.fold_in(KEY, np.uint32(2**32 - 1)))
+    _, info = jax.jit(lambda s: jm.train(KEY, one, s, 3))(state)
     np.testing.assert_allclose(
         rows(whole[0])[0]["returns"], info["returns"].mean(0), rtol=1e-5
     )
@@ -176,6 +174,10 @@ def test_bad_input_is_named(whole, tmp_path):
         ValueError, match=r"has made 20 updates already, more than .* 7"
     ):
         run(whole[0], 7)
+    (tmp_path / "metrics.jsonl").write_text('{"loss": 1}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl holds no metrics of jaxmeta"):
+        run(tmp_path, 7)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"loss": 1}\n'
     with pytest.raises(TypeError, match=r"typed key made by jax\.random\.key"):
         fit(jnp.zeros(2, jnp.uint32), one, 3)
     for name in ("num_updates", "chunk_size", "checkpoint_every"):

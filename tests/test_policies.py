@@ -170,8 +170,29 @@ def test_nnx_modules_with_other_state_are_refused():
         from_nnx(WithBatchNorm, DISCRETE)
 
 
+class LinenBatchNorm(linen.Module):
+    @linen.compact
+    def __call__(self, observation):
+        return linen.BatchNorm(use_running_average=True)(observation)[:2]
+
+
+def test_linen_modules_with_other_variables_are_refused():
+    with pytest.raises(ValueError, match=r"also has .*batch_stats"):
+        from_linen(LinenBatchNorm(), DISCRETE)
+
+
 def test_bad_arguments():
-    with pytest.raises(ValueError, match=r"hidden must be positive.*\(8, 0\)"):
+    with pytest.raises(ValueError, match="hidden must be at least 1, got 0"):
         mlp(DISCRETE, hidden=(8, 0))
+    with pytest.raises(TypeError, match="hidden must be a sequence of sizes, got 64"):
+        mlp(DISCRETE, hidden=64)
+    with pytest.raises(TypeError, match=r"such as tasks\.environment, got TaskDistr"):
+        mlp(jm.tasks.navigation2d())
+    with pytest.raises(
+        TypeError, match=r"instance of linen\.Module, got .*LinenLogits"
+    ):
+        from_linen(LinenLogits, DISCRETE)
+    with pytest.raises(TypeError, match=r"rngs -> nnx.Module, got a module"):
+        from_nnx(NNXLogits(nnx.Rngs(0)), DISCRETE)
     with pytest.raises(ValueError, match="initial_std must be positive, got 0"):
         mlp(DISCRETE, initial_std=0)

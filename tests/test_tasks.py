@@ -90,6 +90,21 @@ def test_samplers_have_their_ranges_and_moments(key):
     np.testing.assert_allclose(counts / 20_000, 1 / 3, atol=0.02)
 
 
+def test_the_shape_of_a_sampler_is_that_of_its_arguments(key):
+    assert uniform([0.0, 1.0], [1.0, 5.0])(key).shape == (2,)
+    assert normal(jnp.zeros(3), 1.0)(key).shape == (3,)
+    assert log_uniform(1, [2, 3], (4, 2))(key).shape == (4, 2)
+
+
+def test_words_are_no_values():
+    with pytest.raises(TypeError, match="low must be a number or an array"):
+        uniform("a", "b")
+    with pytest.raises(TypeError, match=r"params\['gravity'\] must be a sampler or a"):
+        from_gymnax("CartPole-v1", params={"gravity": "strong"})
+    with pytest.raises(ValueError, match="action_scale must be positive, got 0"):
+        jm.tasks.navigation2d(action_scale=0)
+
+
 def test_params_are_drawn_per_task_and_constants_are_not(key):
     tasks = from_gymnax(
         "CartPole-v1", params={"gravity": uniform(5, 15), "force_mag": -3.0}
@@ -254,6 +269,12 @@ def test_bad_input_is_named(arguments, error, message):
         (normal, (0, 0), "std > 0, got 0"),
         (choice, ([],), "non-empty"),
         (choice, (3,), "non-empty"),
+        (
+            uniform,
+            (0, [1, 1], (3,)),
+            r"shape \(3,\) does not fit low of shape \(\), high",
+        ),
+        (normal, ([0, 0], [1, 1, 1]), r"does not fit mean of shape \(2,\), std"),
     ],
 )
 def test_bad_samplers_are_named(sampler, arguments, message):

@@ -41,10 +41,13 @@ def maml(
         num_updates: ``K`` inner updates.
         num_episodes: ``N`` episodes per inner update, and in the query.
         length: ``T`` steps per episode; by default the environment's horizon.
-        advantage: of the default losses; ``linear_baseline()`` by default.
+        advantage: of the default losses; ``linear_baseline()`` by default. It has no
+            place beside two losses of your own.
         inner_loss: ``losses.policy_gradient`` by default.
         outer_loss: ``losses.policy_gradient`` by default.
-        num_epochs: outer gradient steps on the same experience.
+        num_epochs: outer gradient steps on the same experience; with more than one
+            ``outer_loss`` should be ``losses.clipped_surrogate``, as the experience is
+            not that of the later meta-params.
         first_order: drop the second derivatives (FOMAML).
         rematerialize: recompute inner updates in the backward pass instead of keeping
             their activations; turned off it is faster, and needs memory for ``K``.
@@ -54,11 +57,19 @@ def maml(
     of Deep Networks", 2017.
 
     Raises:
-        TypeError: if a number is not an integer.
+        TypeError: if a number is not an integer, or an optimizer is none.
         ValueError: if an argument is out of range, if rollouts are shorter than an
             episode where a loss needs complete ones, or if the inner optimizer
             has NaN meta-gradients.
     """
+    for name, optimizer in (("inner", inner_optimizer), ("outer", outer_optimizer)):
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise TypeError(
+                f"{name}_optimizer must be an optax transform, such as optax.sgd(0.1), "
+                f"got {optimizer!r}"
+            )
+    if advantage is not None and inner_loss is not None and outer_loss is not None:
+        raise ValueError("advantage: both losses are given, and have their own")
     advantage = advantages.linear_baseline() if advantage is None else advantage
     inner_loss = inner_loss or losses.policy_gradient(policy, advantage)
     outer_loss = outer_loss or losses.policy_gradient(policy, advantage)

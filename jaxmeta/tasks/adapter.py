@@ -203,6 +203,8 @@ def _samplers(argument: str, given: dict[str, Any], fields: Any) -> dict[str, Sa
 
 def _sampler(label: str, value: Any, field: Any) -> Sampler:
     """One sampler, checked against the field it replaces."""
+    if not callable(value) and np.asarray(value).dtype.kind not in "biuf":
+        raise TypeError(f"{label} must be a sampler or a number, got {value!r}")
     sampler = value if callable(value) else lambda key: jnp.asarray(value)
     shape, dtype = jnp.shape(field), jnp.result_type(field)
     drawn = jax.eval_shape(sampler, jax.random.key(0))

@@ -12,23 +12,25 @@ from jaxmeta.types import Key
 Sampler = Callable[[Key], jax.Array]
 
 
-def uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
-    """Uniform on ``[low, high)``, of the given shape.
+def uniform(low: Any, high: Any, shape: tuple[int, ...] | None = None) -> Sampler:
+    """Uniform on ``[low, high)``, of the given shape, or of that of the ends.
 
     Raises:
-        ValueError: if ``low`` is not below ``high``.
+        ValueError: if ``low`` is not below ``high``, or they do not fit ``shape``.
     """
+    shape = _shape(shape, low=low, high=high)
     if not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError(f"uniform needs low < high, got low={low}, high={high}")
     return lambda key: jax.random.uniform(key, shape, minval=low, maxval=high)
 
 
-def log_uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
+def log_uniform(low: Any, high: Any, shape: tuple[int, ...] | None = None) -> Sampler:
     """``exp(uniform(log low, log high))``: scales are equally likely.
 
     Raises:
-        ValueError: unless ``0 < low < high``.
+        ValueError: unless ``0 < low < high``, and where they do not fit ``shape``.
     """
+    shape = _shape(shape, low=low, high=high)
     if not np.all((np.asarray(low) > 0) & (np.asarray(low) < np.asarray(high))):
         raise ValueError(
             f"log_uniform needs 0 < low < high, got low={low}, high={high}"
@@ -37,12 +39,13 @@ def log_uniform(low: Any, high: Any, shape: tuple[int, ...] = ()) -> Sampler:
     return lambda key: jnp.exp(exponent(key))
 
 
-def normal(mean: Any, std: Any, shape: tuple[int, ...] = ()) -> Sampler:
+def normal(mean: Any, std: Any, shape: tuple[int, ...] | None = None) -> Sampler:
     """Normal with the given mean and standard deviation.
 
     Raises:
-        ValueError: if ``std`` is not positive.
+        ValueError: if ``std`` is not positive, or they do not fit ``shape``.
     """
+    shape = _shape(shape, mean=mean, std=std)
     if not np.all(np.asarray(std) > 0):
         raise ValueError(f"normal needs std > 0, got {std}")
     return lambda key: mean + std * jax.random.normal(key, shape)
@@ -58,3 +61,22 @@ def choice(values: Any) -> Sampler:
     if values.ndim == 0 or values.shape[0] == 0:
         raise ValueError(f"choice needs a non-empty list of values, got {values}")
     return lambda key: values[jax.random.randint(key, (), 0, values.shape[0])]
+
+
+def _shape(shape: tuple[int, ...] | None, **arguments: Any) -> tuple[int, ...]:
+    """The shape to draw, checked against those of the arguments."""
+    values = {name: np.asarray(value) for name, value in arguments.items()}
+    for name, value in values.items():
+        if value.dtype.kind not in "iuf":
+            raise TypeError(f"{name} must be a number or an array, got {value!r}")
+    shapes = [value.shape for value in values.values()]
+    try:
+        broadcast = np.broadcast_shapes(*shapes)
+        if shape is None:
+            return broadcast
+        if np.broadcast_shapes(shape, broadcast) != tuple(shape):
+            raise ValueError
+    except ValueError:
+        given = ", ".join(f"{n} of shape {v.shape}" for n, v in values.items())
+        raise ValueError(f"shape {shape} does not fit {given}") from None
+    return tuple(shape)
