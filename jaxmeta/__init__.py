@@ -18,7 +18,7 @@ from jaxmeta import (
     types,
 )
 from jaxmeta.algorithms import maml
-from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
+from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
 
@@ -28,6 +28,7 @@ __all__ = [
     "__version__",
     "adaptation",
     "adaptation_curve",
+    "adaptation_curves",
     "advantages",
     "bootstrap_interval",
     "distributions",

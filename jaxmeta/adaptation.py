@@ -99,12 +99,36 @@ def adapt(
     Returns:
         The adapted policy params, and the info of the updates with a leading ``[K]``.
     """
+    params, info = adaptation_path(meta_params, experience, inner=inner)
+    return jax.tree.map(lambda leaf: leaf[-1], params), info
+
+
+def adaptation_path(
+    meta_params: Params, experience: Experience, *, inner: Inner
+) -> tuple[Params, Info]:
+    """The policy params before adaptation and after each inner update.
+
+    Args:
+        meta_params: as in :func:`adapt`.
+        experience: as in :func:`adapt`.
+        inner: as in :func:`adapt`.
+
+    Returns:
+        Policy params with a leading ``[K + 1]``, and the info of the updates ``[K]``.
+    """
 
     def update(state, step):
         key, batch = step
-        return inner.update(key, meta_params, state, batch)
+        state, info = inner.update(key, meta_params, state, batch)
+        return state, (inner.params(meta_params, state), info)
 
-    state = inner.init(experience.keys[0], meta_params)
+    start = inner.init(experience.keys[0], meta_params)
     steps = (experience.keys[1:], experience.support)
-    state, info = jax.lax.scan(update, state, steps)
-    return inner.params(meta_params, state), info
+    # Few updates are worth laying out one after the other: on a CPU, what is inside a
+    # loop does not run in parallel (measured: 0.7 times the run time at K = 2).
+    num_updates = experience.keys.shape[0] - 1
+    unroll = max(num_updates, 1) if num_updates <= 4 else 1
+    _, (params, info) = jax.lax.scan(update, start, steps, unroll=unroll)
+    first = inner.params(meta_params, start)
+    path = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, params)
+    return path, info

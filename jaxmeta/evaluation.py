@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import batching, checks, rollouts
+from jaxmeta import adaptation, batching, checks, rollouts
 from jaxmeta.learner import experience_returns
 from jaxmeta.returns import first_episode_return
 from jaxmeta.types import (
@@ -32,7 +32,8 @@ def adaptation_curve(
 ) -> jax.Array:
     """Mean first-episode return of each task, before adaptation and after each update.
 
-    It is compiled; nothing is learned across tasks.
+    It is compiled; nothing is learned across tasks. Where the learner's ``length`` is
+    below the horizon, the return is that of the steps seen.
 
     Args:
         key: consumed.
@@ -42,8 +43,8 @@ def adaptation_curve(
         tasks: held-out tasks, or the training distribution; their environment, where
             the agent acts, may differ in all but its spaces and its horizon.
         num_tasks: how many tasks to draw.
-        mode: also act with the mode of the distribution. The agent still adapts to data
-            it sampled; each return is then that of fresh episodes without exploration.
+        mode: act with the mode of the distribution. The agent still adapts to data it
+            sampled; each return is then that of fresh episodes without exploration.
         task_batch_size: tasks evaluated at a time; see ``batching.map_tasks``.
 
     Returns:
@@ -55,6 +56,32 @@ def adaptation_curve(
         ValueError: if ``num_tasks`` or ``task_batch_size`` is below one, or the tasks
             do not fit the learner.
     """
+    options = {"num_tasks": num_tasks, "task_batch_size": task_batch_size}
+    curves = _checked(key, learner, meta_params, tasks, mode=mode, **options)
+    return curves[-1]
+
+
+def adaptation_curves(
+    key: Key,
+    learner: MetaLearner,
+    meta_params: Params,
+    tasks: TaskDistribution,
+    *,
+    num_tasks: int,
+    task_batch_size: int | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Both curves of :func:`adaptation_curve`, of one and the same adaptation.
+
+    Returns:
+        ``[num_tasks, K + 1]`` returns of sampled actions, and of the mode.
+    """
+    options = {"num_tasks": num_tasks, "task_batch_size": task_batch_size}
+    sampled, mode = _checked(key, learner, meta_params, tasks, mode=True, **options)
+    return sampled, mode
+
+
+def _checked(key, learner, meta_params, tasks, *, num_tasks, mode, task_batch_size):
+    """``_curves``, once its arguments are known to be good."""
     checks.typed_key(key)
     if isinstance(meta_params, MetaState):
         raise TypeError(
@@ -64,22 +91,25 @@ def adaptation_curve(
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
-    return _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size)
+    return _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size)
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4, 5, 6))
-def _curve(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
+def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
+    """The curve of sampled actions and, with ``mode``, that of the mode after it."""
+
     def one(key):
         key_task, key_collect, key_mode = jax.random.split(key, 3)
         task = tasks.sample(key_task)
         experience = learner.collect(
             key_collect, meta_params, task, environment=tasks.environment
         )
-        if mode:
-            return _mode_returns(
-                key_mode, learner, meta_params, tasks, task, experience
-            )
-        return experience_returns(experience)
+        sampled = experience_returns(experience)
+        if not mode:
+            return (sampled,)
+        return sampled, _mode_returns(
+            key_mode, learner, meta_params, tasks, task, experience
+        )
 
     keys = jax.random.split(key, num_tasks)
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
@@ -106,13 +136,11 @@ def _space(space: Any) -> tuple[Any, ...]:
 
 def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience):
     """Returns ``[K + 1]`` of fresh episodes that act with the mode."""
-    num_updates = experience.keys.shape[0] - 1
     num_episodes, length = experience.query.reward.shape
+    path, _ = adaptation.adaptation_path(meta_params, experience, inner=learner.inner)
 
-    def after(key, count):
-        support = jax.tree.map(lambda leaf: leaf[:count], experience.support)
-        seen = Experience(experience.keys[: count + 1], support, experience.query)
-        params, _ = learner.adapt(meta_params, seen)
+    def mode_return(step):
+        key, params = step
         batch = rollouts.episodes(
             key,
             tasks.environment,
@@ -126,8 +154,8 @@ def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience
         is_first = batch.timestep.is_first
         return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
 
-    keys = jax.random.split(key, num_updates + 1)
-    return jnp.stack([after(keys[k], k) for k in range(num_updates + 1)])
+    keys = jax.random.split(key, jax.tree.leaves(path)[0].shape[0])
+    return jax.vmap(mode_return)((keys, path))
 
 
 class Interval(NamedTuple):

@@ -17,7 +17,7 @@ import jax
 import jaxmeta
 from jaxmeta import checks, files, plots, recipes
 from jaxmeta.checkpoint import Checkpoints
-from jaxmeta.evaluation import adaptation_curve, bootstrap_interval
+from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.recipes import Experiment, Recipe
 from jaxmeta.types import Key, MetaState, Params
@@ -135,16 +135,18 @@ def _curves(
 ) -> dict[str, Any]:
     """The adaptation curves with their intervals over held-out tasks."""
     key_curve, key_interval = jax.random.split(key)
+    sampled, mode = adaptation_curves(
+        key_curve,
+        experiment.test_learner,
+        meta_params,
+        experiment.test_tasks,
+        num_tasks=recipe.num_test_tasks,
+    )
     curves = {}
-    for name, mode in (("adaptation_curve", False), ("mode_adaptation_curve", True)):
-        returns = adaptation_curve(
-            key_curve,
-            experiment.test_learner,
-            meta_params,
-            experiment.test_tasks,
-            num_tasks=recipe.num_test_tasks,
-            mode=mode,
-        )
+    for name, returns in (
+        ("adaptation_curve", sampled),
+        ("mode_adaptation_curve", mode),
+    ):
         interval = bootstrap_interval(key_interval, returns)
         curves[name] = {end: v.tolist() for end, v in interval._asdict().items()}
     return {"num_test_tasks": recipe.num_test_tasks, **curves}

@@ -215,6 +215,7 @@ class MetaLearner(NamedTuple):
             updates on recorded data, differentiable in ``meta_params``.
         policy: the policy that acts with the params ``adapt`` returns.
         environment: where ``update`` acts.
+        inner: how the data of one task changes the agent.
     """
 
     init: Callable[[Key], MetaState]
@@ -223,3 +224,4 @@ class MetaLearner(NamedTuple):
     adapt: Callable[[Params, Experience], tuple[Params, Info]]
     policy: Policy
     environment: Environment
+    inner: Inner

@@ -264,6 +264,63 @@ def test_rollouts_may_be_short_only_where_no_loss_needs_an_episode():
             make(*losses)
 
 
+def test_weights_on_every_step_add_up_the_losses_after_each(key):
+    """The meta-gradient of each weighting is that of losses written out here."""
+    weights = jnp.array([0.25, 2.0])
+    learner = gradient_based(
+        jm.maml, outer_loss_weights=(0.25, 2.0), outer_optimizer=optax.sgd(1.0)
+    )
+    state = learner.init(key)
+    after, info = jax.jit(learner.update)(key, state)
+    key_tasks, key_collect, _ = jax.random.split(key, 3)
+    tasks = jax.vmap(TASKS.sample)(jax.random.split(key_tasks, 4))
+    collect = jax.jit(jax.vmap(learner.collect, in_axes=(0, None, 0)))
+    experience = collect(jax.random.split(key_collect, 4), state.meta_params, tasks)
+    loss = jm.losses.policy_gradient(learner.policy, jm.advantages.linear_baseline())
+
+    def total(meta_params, one):
+        first = one._replace(
+            keys=one.keys[:2], support=jax.tree.map(lambda leaf: leaf[:1], one.support)
+        )
+        second_batch = jax.tree.map(lambda leaf: leaf[1], one.support)
+        once, twice = (
+            learner.adapt(meta_params, first)[0],
+            learner.adapt(meta_params, one)[0],
+        )
+        return weights @ jnp.stack(
+            [loss(once, second_batch)[0], loss(twice, one.query)[0]]
+        )
+
+    def mean_total(meta_params):
+        return jnp.mean(jax.vmap(total, in_axes=(None, 0))(meta_params, experience))
+
+    value, gradient = jax.jit(jax.value_and_grad(mean_total))(state.meta_params)
+    np.testing.assert_allclose(info["meta_loss"], value, rtol=1e-4, atol=1e-6)
+    expected = jax.tree.map(lambda p, g: p - g, state.meta_params, gradient)
+    for a, b in zip(
+        jax.tree.leaves(after.meta_params), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_all_the_weight_on_the_last_step_is_the_default(key):
+    last = gradient_based(jm.maml, outer_loss_weights=(0.0, 1.0))
+    plain = gradient_based(jm.maml)
+    one, _ = jax.jit(last.update)(key, last.init(key))
+    other, _ = jax.jit(plain.update)(key, plain.init(key))
+    for a, b in zip(
+        jax.tree.leaves(one.meta_params),
+        jax.tree.leaves(other.meta_params),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_a_weight_per_update_is_needed():
+    with pytest.raises(ValueError, match="one per inner update, num_updates=2, got 3"):
+        gradient_based(jm.maml, outer_loss_weights=(1.0, 1.0, 1.0))
+
+
 def test_a_critic_is_trained_by_maml(key):
     """With a critic that bootstraps, rollouts may be shorter than an episode."""
     policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)

@@ -58,6 +58,10 @@ def test_the_mode_is_without_exploration(key):
     np.testing.assert_allclose(sampled.mean(0), 5 * probability, atol=5 * error)
     mode = jm.adaptation_curve(key, learner, params, TASKS, num_tasks=4, mode=True)
     np.testing.assert_allclose(mode, 5.0)
+    both = jm.adaptation_curves(key, learner, params, TASKS, num_tasks=4)
+    np.testing.assert_array_equal(both[1], mode)
+    alone = jm.adaptation_curve(key, learner, params, TASKS, num_tasks=4)
+    np.testing.assert_array_equal(both[0], alone)
 
 
 def test_a_longer_test_learner_takes_the_same_params(key):
@@ -116,7 +120,9 @@ def test_tasks_that_do_not_fit_are_refused(key):
     learner = solved_learner()
     state = learner.init(key)
     longer = jm.tasks.from_gymnax(MatchProbe(), horizon=9)
-    with pytest.raises(ValueError, match=r"the horizon of their environment is 9, .* 5"):
+    with pytest.raises(
+        ValueError, match=r"the horizon of their environment is 9, .* 5"
+    ):
         jm.adaptation_curve(key, learner, state.meta_params, longer, num_tasks=1)
     other = jm.tasks.from_gymnax("CartPole-v1", horizon=5)
     with pytest.raises(ValueError, match="the observation of their environment"):
