@@ -104,16 +104,19 @@ def _train(arguments: list[str]) -> None:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    def evaluate(directory: tyro.conf.Positional[Path]) -> Path:
+    def evaluate(
+        directory: tyro.conf.Positional[Path], num_test_tasks: int | None = None
+    ) -> tuple[Path, int | None]:
         """Evaluate the newest checkpoint of a run on held-out tasks again.
 
         Args:
             directory: of the run.
+            num_test_tasks: held-out tasks; as many as the recipe says by default.
         """
-        return directory
+        return directory, num_test_tasks
 
-    directory = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
-    _report(runs.evaluate(directory), directory)
+    directory, count = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
+    _report(runs.evaluate(directory, num_test_tasks=count), directory)
 
 
 def _plot(arguments: list[str]) -> None:

@@ -66,8 +66,12 @@ def train(
     return _finish(recipe, directory, config, experiment, state, key_test)
 
 
-def evaluate(directory: Path) -> Result:
+def evaluate(directory: Path, *, num_test_tasks: int | None = None) -> Result:
     """Evaluate the newest checkpoint of a run on held-out tasks again, and plot it.
+
+    Args:
+        directory: of the run.
+        num_test_tasks: held-out tasks; as many as the recipe says by default.
 
     Raises:
         ValueError: if the directory holds no run, or no checkpoint that can be read.
@@ -85,6 +89,10 @@ def evaluate(directory: Path) -> Result:
     if restored is None:
         raise ValueError(f"{directory} holds no checkpoint to evaluate yet")
     state = restored["state"]
+    if num_test_tasks is not None:
+        recipe = recipe._replace(
+            num_test_tasks=checks.positive_int("num_test_tasks", num_test_tasks)
+        )
     return _finish(recipe, directory, config, experiment, state, key_test)
 
 

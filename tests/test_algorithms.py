@@ -316,9 +316,10 @@ def test_all_the_weight_on_the_last_step_is_the_default(key):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_a_weight_per_update_is_needed():
-    with pytest.raises(ValueError, match="one per inner update, num_updates=2, got 3"):
-        gradient_based(jm.maml, outer_loss_weights=(1.0, 1.0, 1.0))
+def test_no_more_weights_than_updates():
+    for weights in ((), (1.0, 1.0, 1.0)):
+        with pytest.raises(ValueError, match="one to num_updates=2 weights, got"):
+            gradient_based(jm.maml, outer_loss_weights=weights)
 
 
 def test_a_critic_is_trained_by_maml(key):

@@ -1,6 +1,7 @@
 """The command line, in process, on a recipe made small by its own flags."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -91,6 +92,12 @@ def test_evaluate_gives_the_same_result(run, capsys):
     jaxmeta("evaluate", run)
     assert result(run) == before
     assert f"{before['adaptation_curve']['mean'][1]:.2f}" in capsys.readouterr().out
+
+
+def test_evaluate_takes_a_number_of_tasks(run, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    jaxmeta("evaluate", tmp_path / "copy", "--num-test-tasks=7")
+    assert result(tmp_path / "copy")["num_test_tasks"] == 7
 
 
 def test_training_can_be_continued(run, tmp_path):

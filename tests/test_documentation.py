@@ -1,6 +1,7 @@
 """What the documents say is true: their code runs, their figures were measured."""
 
 import contextlib
+import importlib
 import io
 import re
 from pathlib import Path
@@ -38,6 +39,14 @@ def test_the_skeletons_for_contributors_run(index):
     blocks = python_blocks("CONTRIBUTING.md")
     assert len(blocks) == 2
     execute(blocks[index])
+
+
+def test_the_figures_are_those_of_the_committed_results(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    tables = importlib.import_module("tables")
+    section = tables.SECTION.search(README)
+    assert section is not None
+    assert section[0] == tables.render()
 
 
 def test_both_commands_stand_alone_on_their_lines():

@@ -26,7 +26,7 @@ def maml(
     advantage: Advantage | None = None,
     inner_loss: Loss | None = None,
     outer_loss: Loss | None = None,
-    outer_loss_weights: Sequence[float] | None = None,
+    outer_loss_weights: Sequence[float] = (1.0,),
     num_epochs: int = 1,
     first_order: bool = False,
     rematerialize: bool = True,
@@ -51,8 +51,8 @@ def maml(
             place beside two losses of your own.
         inner_loss: ``losses.policy_gradient`` by default.
         outer_loss: ``losses.policy_gradient`` by default.
-        outer_loss_weights: ``[K]`` weights of the outer loss after each inner update;
-            by default only the last one counts. Weights on all of them train every
+        outer_loss_weights: of the outer loss after each of the last inner updates; by
+            default the very last alone. A weight for each of the ``K`` trains every
             step of adaptation (the multi-step loss of Antoniou, Edwards and Storkey,
             "How to Train Your MAML", 2019), at no further interaction.
         num_epochs: outer gradient steps on the same experience; with more than one
@@ -85,11 +85,12 @@ def maml(
     outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
     for loss in (inner_loss, outer_loss):
         losses.check_length(loss, length, tasks.environment)
-    if outer_loss_weights is not None and len(outer_loss_weights) != num_updates:
+    if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
         raise ValueError(
-            f"outer_loss_weights must be one per inner update, num_updates="
-            f"{num_updates}, got {len(outer_loss_weights)}"
+            f"outer_loss_weights must be one to num_updates={num_updates} weights, got "
+            f"{outer_loss_weights}"
         )
+    first_loss = num_updates + 1 - len(outer_loss_weights)
     adapter = inner.gradient(
         inner_loss,
         inner_optimizer,
@@ -97,23 +98,16 @@ def maml(
         rematerialize=rematerialize,
     )
 
-    def last_loss(meta_params, experience: Experience):
-        params, _ = adaptation.adapt(meta_params, experience, inner=adapter)
-        return outer_loss(params, experience.query)
-
-    def multi_step_loss(meta_params, experience: Experience):
+    def objective(meta_params, experience: Experience):
         path, _ = adaptation.adaptation_path(meta_params, experience, inner=adapter)
         total, info = jnp.zeros(()), {}
-        for k, weight in enumerate(outer_loss_weights or (), start=1):
-            params = _at(path, k)
-            # What the params after update k acted is the support of the next one.
-            is_last = k == num_updates
-            batch = experience.query if is_last else _at(experience.support, k)
-            loss, info = outer_loss(params, batch)
+        for update, weight in enumerate(outer_loss_weights, start=first_loss):
+            # What the params after an update acted is the support of the next one.
+            is_last = update == num_updates
+            batch = experience.query if is_last else _at(experience.support, update)
+            loss, info = outer_loss(_at(path, update), batch)
             total = total + weight * loss
         return total, info
-
-    objective = last_loss if outer_loss_weights is None else multi_step_loss
 
     return learner.meta_learner(
         tasks,
