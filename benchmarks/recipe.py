@@ -27,7 +27,7 @@ def run(name: str, seed: int, directory: Path, num_test_tasks: int) -> dict:
         stdout=subprocess.DEVNULL,
     )
     seconds = time.perf_counter() - started
-    # Apart from the timed command: on more tasks, so that which were drawn matters less.
+    # Apart from the timed command, on more tasks: which were drawn then matters less.
     result = runs.evaluate(directory, num_test_tasks=num_test_tasks)
     return {**result, "command_seconds": seconds}
 
