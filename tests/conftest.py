@@ -3,16 +3,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import jax
-import pytest
+# Most of the time of a test goes into compilation; before jax is imported.
+_LESS_OPTIMIZED = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_LESS_OPTIMIZED}"
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# Most of the time goes into compilation, and many tests compile the same programs: the
-# processes of one test run share them.
+# Many tests compile the same programs: the processes of one test run share them.
 _RUN = os.environ.setdefault("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
 _COMPILED = Path(tempfile.gettempdir()) / f"jaxmeta-tests-{_RUN}"
 jax.config.update("jax_compilation_cache_dir", str(_COMPILED))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def pytest_sessionfinish(session):

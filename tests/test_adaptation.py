@@ -173,7 +173,7 @@ def test_the_meta_gradient_equals_central_differences(tasks, name, key):
 
 
 def test_rematerialization_changes_memory_not_gradients(key):
-    learner = learner_on(CONTINUOUS)
+    learner = learner_on(CONTINUOUS, num_updates=6)
     meta_params, experience = collected(CONTINUOUS, learner, key)
     loss = jm.losses.policy_gradient(learner.policy, jm.advantages.linear_baseline())
 

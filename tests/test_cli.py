@@ -59,7 +59,7 @@ def test_a_run_leaves_what_it_should(run):
     assert found["seed"] == 0
     assert found["num_updates"] == 3
     assert found["config"]["num_tasks"] == 2
-    assert found["environment_steps"] == 3 * 2 * 2 * 2 * 100
+    assert found["environment_steps"] == 3 * 2 * 3 * 2 * 100
     assert 0 < found["compile_seconds"] < found["wall_seconds"]
     assert set(found["versions"]) >= {"python", "jaxmeta", "jax", "jaxlib", "gymnax"}
     assert found["device"]

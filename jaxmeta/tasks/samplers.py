@@ -18,10 +18,10 @@ def uniform(low: Any, high: Any, shape: tuple[int, ...] | None = None) -> Sample
     Raises:
         ValueError: if ``low`` is not below ``high``, or they do not fit ``shape``.
     """
-    shape = _shape(shape, low=low, high=high)
+    low, high = _arguments(shape, low=low, high=high)
     if not np.all(np.asarray(low) < np.asarray(high)):
         raise ValueError(f"uniform needs low < high, got low={low}, high={high}")
-    return lambda key: jax.random.uniform(key, shape, minval=low, maxval=high)
+    return lambda key: jax.random.uniform(key, low.shape, minval=low, maxval=high)
 
 
 def log_uniform(low: Any, high: Any, shape: tuple[int, ...] | None = None) -> Sampler:
@@ -30,12 +30,12 @@ def log_uniform(low: Any, high: Any, shape: tuple[int, ...] | None = None) -> Sa
     Raises:
         ValueError: unless ``0 < low < high``, and where they do not fit ``shape``.
     """
-    shape = _shape(shape, low=low, high=high)
+    low, high = _arguments(shape, low=low, high=high)
     if not np.all((np.asarray(low) > 0) & (np.asarray(low) < np.asarray(high))):
         raise ValueError(
             f"log_uniform needs 0 < low < high, got low={low}, high={high}"
         )
-    exponent = uniform(np.log(low), np.log(high), shape)
+    exponent = uniform(np.log(low), np.log(high))
     return lambda key: jnp.exp(exponent(key))
 
 
@@ -45,10 +45,10 @@ def normal(mean: Any, std: Any, shape: tuple[int, ...] | None = None) -> Sampler
     Raises:
         ValueError: if ``std`` is not positive, or they do not fit ``shape``.
     """
-    shape = _shape(shape, mean=mean, std=std)
+    mean, std = _arguments(shape, mean=mean, std=std)
     if not np.all(np.asarray(std) > 0):
         raise ValueError(f"normal needs std > 0, got {std}")
-    return lambda key: mean + std * jax.random.normal(key, shape)
+    return lambda key: mean + std * jax.random.normal(key, mean.shape)
 
 
 def choice(values: Any) -> Sampler:
@@ -63,20 +63,16 @@ def choice(values: Any) -> Sampler:
     return lambda key: values[jax.random.randint(key, (), 0, values.shape[0])]
 
 
-def _shape(shape: tuple[int, ...] | None, **arguments: Any) -> tuple[int, ...]:
-    """The shape to draw, checked against those of the arguments."""
-    values = {name: np.asarray(value) for name, value in arguments.items()}
+def _arguments(shape: tuple[int, ...] | None, **given: Any) -> list[np.ndarray]:
+    """The arguments as arrays of the shape to draw, or of their common one."""
+    values = {name: np.asarray(value) for name, value in given.items()}
     for name, value in values.items():
         if value.dtype.kind not in "iuf":
             raise TypeError(f"{name} must be a number or an array, got {value!r}")
-    shapes = [value.shape for value in values.values()]
     try:
-        broadcast = np.broadcast_shapes(*shapes)
         if shape is None:
-            return broadcast
-        if np.broadcast_shapes(shape, broadcast) != tuple(shape):
-            raise ValueError
+            shape = np.broadcast_shapes(*(value.shape for value in values.values()))
+        return [np.broadcast_to(value, shape) for value in values.values()]
     except ValueError:
-        given = ", ".join(f"{n} of shape {v.shape}" for n, v in values.items())
-        raise ValueError(f"shape {shape} does not fit {given}") from None
-    return tuple(shape)
+        shapes = ", ".join(f"{n} of shape {v.shape}" for n, v in values.items())
+        raise ValueError(f"shape {shape} does not fit {shapes}") from None
