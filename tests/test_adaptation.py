@@ -8,7 +8,7 @@ import jaxmeta as jm
 from jaxmeta import adaptation, inner, rollouts
 from jaxmeta.distributions import DiagonalGaussian
 from jaxmeta.environments import MatchProbe, TargetProbe
-from jaxmeta.types import Policy, PolicyOutput
+from jaxmeta.types import Inner, Policy, PolicyOutput
 
 DISCRETE = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
 CONTINUOUS = jm.tasks.navigation2d(horizon=8)
@@ -212,6 +212,37 @@ def test_meta_gradients_are_finite_where_the_inner_gradient_is_zero(optimizer, k
     state, info = jax.jit(learner.update)(key, learner.init(key))
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state))
     assert np.isfinite(info["meta_gradient_norm"])
+
+
+def test_adapt_repeats_the_noise_of_a_random_inner_learner(key):
+    """One that draws its params anew: init and every update must get their own keys."""
+
+    def draw(key):
+        noise = jax.random.normal(key, (2, 1))
+        return DiagonalGaussian(noise[0], noise[1])
+
+    random = Inner(
+        init=lambda key, meta_params: draw(key),
+        update=lambda key, meta_params, state, batch: (draw(key), {}),
+        params=lambda meta_params, state: state,
+    )
+    tasks = jm.tasks.from_gymnax(TargetProbe(), params={"target": 1.0})
+    experience = adaptation.collect(
+        key,
+        (),
+        tasks.sample(key),
+        environment=tasks.environment,
+        policy=bare_policy(),
+        inner=random,
+        num_updates=K,
+        num_episodes=2,
+        length=1,
+    )
+    path, _ = adaptation.adaptation_path((), experience, inner=random)
+    support, query = experience.support.distribution, experience.query.distribution
+    acted = np.concatenate([support.mean[:, 0, 0], query.mean[:1, 0]])
+    np.testing.assert_array_equal(path.mean, acted)
+    assert len(np.unique(acted)) == K + 1
 
 
 def test_adaptation_to_logged_data_is_gradient_descent_on_it(key):
