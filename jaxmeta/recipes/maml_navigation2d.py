@@ -105,7 +105,7 @@ RECIPE = Recipe(
     num_updates=_NUM_UPDATES,
     num_test_tasks=300,
     published={"MAML (Finn et al., 2017)": (-40.41, -11.68, -3.33, -3.23)},
-    optimum=(-0.506,)
-    * 4,  # of an oracle that knows the goal; see tests/test_environments.py
+    # Of an oracle that knows the goal; tests/test_environments.py plays it.
+    optimum=(-0.506,) * 4,
     expected_time="about 2 minutes on two CPU cores",
 )
