@@ -20,7 +20,17 @@ from jaxmeta import (
     trees,
     types,
 )
-from jaxmeta.algorithms import maml
+from jaxmeta.algorithms import (
+    anil,
+    cavia,
+    emaml,
+    es_maml,
+    imaml,
+    maml,
+    meta_sgd,
+    promp,
+    reptile,
+)
 from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
@@ -33,20 +43,28 @@ __all__ = [
     "adaptation_curve",
     "adaptation_curves",
     "advantages",
+    "anil",
     "bootstrap_interval",
+    "cavia",
     "distributions",
+    "emaml",
     "environments",
+    "es_maml",
     "estimators",
     "evaluation",
     "fit",
+    "imaml",
     "inner",
     "losses",
     "maml",
     "meta_learner",
+    "meta_sgd",
     "objectives",
     "optimizers",
     "outer",
     "policies",
+    "promp",
+    "reptile",
     "returns",
     "rollouts",
     "sampling",

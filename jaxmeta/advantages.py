@@ -198,6 +198,14 @@ def step_discounts(batch: Transition, discount: float) -> jax.Array:
     return jnp.asarray(discount, batch.reward.dtype) ** (time - starts)
 
 
+def steps_that_count(advantage: Advantage, batch: Transition) -> jax.Array:
+    """Weights ``[N, T]``: of each rollout's first episode, or of every step."""
+    if not advantage.needs_complete_episodes:
+        return jnp.ones_like(batch.reward)
+    mask = jax.vmap(returns.first_episode_mask)(batch.timestep.is_first)
+    return mask.astype(batch.reward.dtype)
+
+
 def _first_episode_returns(
     batch: Transition, discount: float
 ) -> tuple[jax.Array, jax.Array]:

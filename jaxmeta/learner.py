@@ -93,16 +93,28 @@ def meta_learner(
         checks.typed_key(key)
         key_tasks, key_collect, key_outer = jax.random.split(key, 3)
         drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
-        experience = jax.vmap(collect, in_axes=(0, None, 0))(
-            jax.random.split(key_collect, num_tasks), state.meta_params, drawn
-        )
+        keys = jax.random.split(key_collect, num_tasks)
+        if outer.propose is None:
+            each = jax.vmap(collect, in_axes=(0, None, 0))
+            experience = each(keys, state.meta_params, drawn)
+        else:
+            propose = jax.vmap(outer.propose, in_axes=(0, None))
+            proposals = propose(
+                jax.random.split(key_outer, num_tasks), state.meta_params
+            )
+            each = jax.vmap(jax.vmap(collect, in_axes=(None, 0, None)))
+            experience = each(keys, proposals, drawn)
         meta_params, outer_state, info = outer.update(
             key_outer, state.meta_params, state.outer_state, experience
         )
-        steps = num_tasks * (num_updates + 1) * num_episodes * length
+        returns_of = experience_returns
+        for _ in experience.keys.shape[:-1]:  # tasks, and proposals where there are
+            returns_of = jax.vmap(returns_of)
+        returns = returns_of(experience).reshape(-1, num_updates + 1)
+        steps = len(returns) * (num_updates + 1) * num_episodes * length
         info = {
             **info,
-            "returns": jnp.mean(jax.vmap(experience_returns)(experience), axis=0),
+            "returns": jnp.mean(returns, axis=0),
             "environment_steps": jnp.asarray(steps, jnp.int32),
         }
         return MetaState(meta_params, outer_state, state.step + 1), info

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, trees
-from jaxmeta.losses import Loss
+from jaxmeta.advantages import steps_that_count
+from jaxmeta.losses import AdvantageLoss, Loss, evaluate
 from jaxmeta.outer import Objective
 from jaxmeta.sampling import SamplingTerm
 from jaxmeta.types import Experience, Inner, Params
@@ -45,3 +46,23 @@ def after_adaptation(
         return total, info
 
     return objective
+
+
+def query_distribution(inner: Inner, outer_loss: AdvantageLoss):
+    """The adapted policy's distributions on the query, whose KL a trust region bounds.
+
+    Args:
+        inner: how data changes the agent; it is differentiated through.
+        outer_loss: its advantage estimator says which steps count.
+
+    Returns:
+        ``(meta_params, experience of one task) -> (distribution [N, T], weights)``.
+    """
+
+    def distribution(meta_params: Params, experience: Experience):
+        params, _ = adaptation.adapt(meta_params, experience, inner=inner)
+        query = experience.query
+        output, _ = evaluate(outer_loss.policy, outer_loss.advantage, params, query)
+        return output.distribution, steps_that_count(outer_loss.advantage, query)
+
+    return distribution

@@ -58,6 +58,20 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(optax.init_empty_state, update)
 
 
+def masked(
+    optimizer: optax.GradientTransformation, mask: Any
+) -> optax.GradientTransformation:
+    """Apply ``optimizer`` where ``mask`` is true, and change nothing elsewhere.
+
+    ``optax.masked`` instead passes the gradients of the rest on as they are.
+
+    Args:
+        optimizer: any optax transform.
+        mask: a tree of bools with the structure of the params; see ``trees.path_mask``.
+    """
+    return optax.partition({True: optimizer, False: optax.set_to_zero()}, mask)
+
+
 def check_meta_differentiable(
     optimizer: optax.GradientTransformation, params: Any, *, argument: str
 ) -> None:

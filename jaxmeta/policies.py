@@ -9,8 +9,21 @@ from flax import linen, nnx
 from gymnax.environments import spaces
 
 from jaxmeta import checks
+from jaxmeta.conditioning import ContextParams, with_context
 from jaxmeta.distributions import Categorical, DiagonalGaussian
 from jaxmeta.types import Environment, Policy, PolicyOutput, Timestep
+
+__all__ = [
+    "MLP",
+    "ContextParams",
+    "check_policy",
+    "first_timestep",
+    "from_linen",
+    "from_nnx",
+    "is_head",
+    "mlp",
+    "with_context",
+]
 
 Activation = Callable[[jax.Array], jax.Array]
 
@@ -89,6 +102,11 @@ def mlp(
     space = environment.action
     module = MLP(space, hidden, activation, critic, initial_std)
     return from_linen(module, environment)
+
+
+def is_head(path: str) -> bool:
+    """Whether a param of :func:`mlp` belongs to a last layer, of policy or critic."""
+    return "_out/" in path
 
 
 def from_linen(module: linen.Module, environment: Environment) -> Policy:

@@ -19,10 +19,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, trees
-from jaxmeta.advantages import Advantage, step_discounts
+from jaxmeta.advantages import Advantage, step_discounts, steps_that_count
 from jaxmeta.losses.dice import traced
 from jaxmeta.losses.surrogates import AdvantageLoss, evaluate
-from jaxmeta.returns import first_episode_mask
 from jaxmeta.types import Experience, Inner, Params, Transition
 
 SamplingTerm = Callable[[Inner, Params, Any, Experience, Sequence[float]], jax.Array]
@@ -169,16 +168,8 @@ def _returns_after(loss: AdvantageLoss, experience: Experience) -> list[jax.Arra
 def _returns(advantage: Advantage, batch: Transition) -> jax.Array:
     discounts = step_discounts(batch, advantage.discount)
     return jnp.sum(
-        _steps_that_count(advantage, batch) * discounts * batch.reward, axis=1
+        steps_that_count(advantage, batch) * discounts * batch.reward, axis=1
     )
-
-
-def _steps_that_count(advantage: Advantage, batch: Transition) -> jax.Array:
-    """Weights ``[N, T]``: of the first episode, or of every step."""
-    if not advantage.needs_complete_episodes:
-        return jnp.ones_like(batch.reward)
-    mask = jax.vmap(first_episode_mask)(batch.timestep.is_first)
-    return mask.astype(batch.reward.dtype)
 
 
 def _mean_of_others(returns: jax.Array) -> jax.Array:
@@ -192,6 +183,6 @@ def _weigh_log_probs(
     """``sum_n gains_n log p(tau_n)``, whose derivative takes the gains as constants."""
     output, _ = evaluate(loss.policy, loss.advantage, params, batch)
     log_probs = output.distribution.log_prob(batch.action)
-    weights = _steps_that_count(loss.advantage, batch)
+    weights = steps_that_count(loss.advantage, batch)
     per_episode = jnp.sum(weights * log_probs, axis=1)
     return jnp.sum(jax.lax.stop_gradient(gains) * per_episode)

@@ -1,9 +1,11 @@
 """Small operations on pytrees."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def strong_types(tree: Any) -> Any:
@@ -33,3 +35,40 @@ def safe_norm(tree: Any) -> jax.Array:
 def at(tree: Any, index: Any) -> Any:
     """Every leaf at ``index`` of its leading axis."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def paths(tree: Any) -> list[str]:
+    """The path of every leaf, its keys joined by ``/``: ``params/policy_0/kernel``."""
+    leaves, _ = jax.tree.flatten_with_path(tree)
+    return [_joined(path) for path, _ in leaves]
+
+
+def path_mask(tree: Any, selects: Callable[[str], bool]) -> Any:
+    """A tree of bools: whether the path of a leaf (as in :func:`paths`) is selected."""
+    return jax.tree.map_with_path(lambda path, _: bool(selects(_joined(path))), tree)
+
+
+def _joined(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def zero_cotangents(tree: Any) -> Any:
+    """Zeros that say a function does not depend on its argument ``tree``."""
+
+    def zero(leaf):
+        if jnp.issubdtype(leaf.dtype, jnp.floating):
+            return jnp.zeros_like(leaf)
+        return np.zeros(leaf.shape, jax.dtypes.float0)
+
+    return jax.tree.map(zero, tree)
+
+
+def normal_like(key: Any, tree: Any) -> Any:
+    """Standard normal noise for every leaf, of its shape and dtype."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    noise = [
+        jax.random.normal(k, x.shape, x.dtype)
+        for k, x in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, noise)

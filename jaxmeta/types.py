@@ -181,10 +181,15 @@ class Outer(NamedTuple):
         init: ``(meta_params) -> state``.
         update: ``(key, meta_params, state, experience [M]) ->
             (meta_params, state, info)``.
+        propose: ``(key, meta_params) -> meta-params with a leading [P]``, which act on
+            a task in place of ``meta_params``, all with the same random numbers; the
+            experience is then ``[M, P]``. The keys are ``split(key, M)`` of that of
+            ``update``. None: the meta-params themselves act.
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Key, Params, Any, Experience], tuple[Params, Any, Info]]
+    propose: Callable[[Key, Params], Params] | None = None
 
 
 class MetaState(NamedTuple):

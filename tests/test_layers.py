@@ -15,7 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # own line and those above it.
 LAYERS = [
     {"types", "distributions", "trees", "checks", "files"},
-    {"returns", "optimizers", "environments", "batching"},
+    {"returns", "optimizers", "environments", "batching", "conditioning"},
     {"tasks", "policies"},
     {"rollouts", "advantages"},
     {
@@ -26,6 +26,7 @@ LAYERS = [
         "sampling",
         "objectives",
         "estimators",
+        "implicit",
     },
     {"learner", "evaluation"},
     {"algorithms", "checkpoint", "fit"},

@@ -1,5 +1,23 @@
 """Methods: each a short composition of the layers below."""
 
+from jaxmeta.algorithms.anil import anil
+from jaxmeta.algorithms.cavia import cavia
+from jaxmeta.algorithms.emaml import emaml
+from jaxmeta.algorithms.es_maml import es_maml
+from jaxmeta.algorithms.imaml import imaml
 from jaxmeta.algorithms.maml import maml
+from jaxmeta.algorithms.meta_sgd import meta_sgd
+from jaxmeta.algorithms.promp import promp
+from jaxmeta.algorithms.reptile import reptile
 
-__all__ = ["maml"]
+__all__ = [
+    "anil",
+    "cavia",
+    "emaml",
+    "es_maml",
+    "imaml",
+    "maml",
+    "meta_sgd",
+    "promp",
+    "reptile",
+]

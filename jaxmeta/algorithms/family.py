@@ -1,10 +1,11 @@
 """What the gradient-based methods share: the choice of estimator and losses."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import optax
 
-from jaxmeta import advantages, estimators, losses
+from jaxmeta import advantages, checks, estimators, losses
 from jaxmeta.advantages import Advantage
 from jaxmeta.estimators import Estimator
 from jaxmeta.losses import Loss
@@ -34,14 +35,15 @@ def choose(
     tasks: TaskDistribution,
     policy: Policy,
     *,
-    estimator: str | Estimator | None,
     num_updates: int,
     length: int | None,
-    advantage: Advantage | None,
-    inner_advantage: Advantage | None,
-    inner_loss: Loss | None,
-    outer_loss: Loss | None,
-    default_outer_loss: Any = losses.policy_gradient,
+    estimator: str | Estimator | None = None,
+    advantage: Advantage | None = None,
+    inner_advantage: Advantage | None = None,
+    inner_loss: Loss | None = None,
+    outer_loss: Loss | None = None,
+    default_outer_loss: Callable[..., Loss] = losses.policy_gradient,
+    needs_updates: bool = True,
 ) -> Choice:
     """Fill in the losses that are not given, and check that all fit each other.
 
@@ -52,6 +54,8 @@ def choose(
     if estimator is None:
         estimator = DEFAULT_ESTIMATOR if inner_loss is None else "plain"
     estimator = estimators.get(estimator)
+    needs_updates = needs_updates or estimator.sampling_term is not None
+    checks.positive_int("num_updates", num_updates, minimum=int(needs_updates))
     inner_has_its_own = inner_loss is not None or inner_advantage is not None
     if advantage is not None and outer_loss is not None and inner_has_its_own:
         raise ValueError("advantage: both losses are given, and have their own")
@@ -62,16 +66,11 @@ def choose(
     inner_loss = estimators.inner_loss_of(
         estimator, policy, inner_advantage, inner_loss
     )
-    if outer_loss is None:
-        # A sampling term is a sum over episodes; the loss it adds to must be one too.
-        average = "step" if estimator.sampling_term is None else "episode"
-        outer_loss = default_outer_loss(policy, advantage, average=average)
+    # A sampling term is a sum over episodes; the loss it adds to must be one too.
+    average = "step" if estimator.sampling_term is None else "episode"
+    outer_loss = outer_loss or default_outer_loss(policy, advantage, average=average)
     for loss in (inner_loss, outer_loss):
         losses.check_length(loss, length, tasks.environment)
-    if estimator.sampling_term is not None and num_updates == 0:
-        raise ValueError(
-            f"num_updates must be at least 1 for estimator {estimator.name!r}, got 0"
-        )
     return Choice(
         inner_loss,
         outer_loss,

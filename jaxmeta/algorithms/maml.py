@@ -88,6 +88,7 @@ def maml(
         inner_advantage=inner_advantage,
         inner_loss=inner_loss,
         outer_loss=outer_loss,
+        needs_updates=False,
     )
     if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
         raise ValueError(

@@ -6,6 +6,7 @@ from jaxmeta.losses.surrogates import (
     Loss,
     check_length,
     clipped_surrogate,
+    evaluate,
     likelihood_ratio,
     policy_gradient,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "check_length",
     "clipped_surrogate",
     "dice",
+    "evaluate",
     "likelihood_ratio",
     "loaded_dice",
     "policy_gradient",

@@ -1,0 +1,114 @@
+"""MAML with a trust region as the outer step."""
+
+import optax
+
+from jaxmeta import inner, learner, losses, objectives, outer
+from jaxmeta.advantages import Advantage
+from jaxmeta.algorithms import family
+from jaxmeta.estimators import Estimator
+from jaxmeta.losses import AdvantageLoss, Loss
+from jaxmeta.types import MetaLearner, Policy, TaskDistribution
+
+
+def maml_trpo(
+    tasks: TaskDistribution,
+    policy: Policy,
+    *,
+    inner_optimizer: optax.GradientTransformation,
+    radius: float = 0.01,
+    num_tasks: int,
+    num_updates: int,
+    num_episodes: int,
+    length: int | None = None,
+    estimator: str | Estimator | None = None,
+    advantage: Advantage | None = None,
+    inner_advantage: Advantage | None = None,
+    inner_loss: Loss | None = None,
+    outer_loss: Loss | None = None,
+    num_cg: int = 10,
+    damping: float = 1e-5,
+    num_backtracks: int = 15,
+    task_batch_size: int | None = None,
+) -> MetaLearner:
+    """MAML-TRPO: meta-learn initial policy params, by natural-gradient outer steps.
+
+    The outer step minimises the outer loss of the adapted policies where their mean KL
+    divergence from those that acted is at most ``radius``: see ``outer.trust_region``.
+
+    Args:
+        tasks: the distribution of tasks.
+        policy: the policy, without a critic: a trust region of the policy's
+            distribution does not train one.
+        inner_optimizer: as in ``maml``.
+        radius: of the trust region, in nats.
+        num_tasks: as in ``maml``, like all that follow but those of the trust region.
+        num_updates: inner updates.
+        num_episodes: per inner update, and in the query.
+        length: steps per episode.
+        estimator: of the meta-gradient.
+        advantage: of the default losses.
+        inner_advantage: of the default inner loss.
+        inner_loss: the estimator's by default.
+        outer_loss: ``losses.likelihood_ratio`` by default, which is what the line
+            search compares.
+        num_cg: conjugate-gradient iterations.
+        damping: added to the curvature.
+        num_backtracks: how often the line search may shorten the step.
+        task_batch_size: tasks that learn at a time.
+
+    Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
+    of Deep Networks", 2017; Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region
+    Policy Optimization", 2015.
+
+    Raises:
+        TypeError: as ``maml``.
+        ValueError: as ``maml``, if the policy has a critic, or if a number of the trust
+            region is out of range.
+    """
+    family.check_optimizers(inner_optimizer=inner_optimizer)
+    chosen = family.choose(
+        tasks,
+        policy,
+        estimator=estimator,
+        num_updates=num_updates,
+        length=length,
+        advantage=advantage,
+        inner_advantage=inner_advantage,
+        inner_loss=inner_loss,
+        outer_loss=outer_loss,
+        default_outer_loss=losses.likelihood_ratio,
+        needs_updates=False,
+    )
+    if not isinstance(chosen.outer_loss, AdvantageLoss):
+        raise ValueError("outer_loss: maml_trpo needs one of jaxmeta.losses, or none")
+    if chosen.outer_loss.advantage.needs_critic:
+        raise ValueError(
+            "policy: maml_trpo trains no critic; use a policy without one, and "
+            "advantages.linear_baseline"
+        )
+    adapter = inner.gradient(
+        chosen.inner_loss, inner_optimizer, first_order=chosen.first_order
+    )
+    objective = objectives.after_adaptation(
+        adapter, chosen.outer_loss, sampling_term=chosen.sampling_term
+    )
+    return learner.meta_learner(
+        tasks,
+        policy,
+        adapter,
+        outer.trust_region(
+            objective,
+            objectives.query_distribution(adapter, chosen.outer_loss),
+            radius=radius,
+            num_cg=num_cg,
+            damping=damping,
+            num_backtracks=num_backtracks,
+            task_batch_size=task_batch_size,
+        ),
+        policy.init,
+        num_tasks=num_tasks,
+        num_updates=num_updates,
+        num_episodes=num_episodes,
+        length=length,
+        task_batch_size=task_batch_size,
+    )
