@@ -6,6 +6,7 @@ from jaxmeta.algorithms.emaml import emaml
 from jaxmeta.algorithms.es_maml import es_maml
 from jaxmeta.algorithms.imaml import imaml
 from jaxmeta.algorithms.maml import maml
+from jaxmeta.algorithms.maml_trpo import maml_trpo
 from jaxmeta.algorithms.meta_sgd import meta_sgd
 from jaxmeta.algorithms.promp import promp
 from jaxmeta.algorithms.reptile import reptile
@@ -17,6 +18,7 @@ __all__ = [
     "es_maml",
     "imaml",
     "maml",
+    "maml_trpo",
     "meta_sgd",
     "promp",
     "reptile",

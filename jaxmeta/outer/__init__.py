@@ -3,5 +3,13 @@
 from jaxmeta.outer.evolution import evolution
 from jaxmeta.outer.gradient import Objective, gradient
 from jaxmeta.outer.reptile import reptile
+from jaxmeta.outer.trust_region import AdaptedDistribution, trust_region
 
-__all__ = ["Objective", "evolution", "gradient", "reptile"]
+__all__ = [
+    "AdaptedDistribution",
+    "Objective",
+    "evolution",
+    "gradient",
+    "reptile",
+    "trust_region",
+]

@@ -1,0 +1,293 @@
+"""Natural-gradient steps of bounded KL divergence, through adaptation."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxmeta import batching, checks
+from jaxmeta.outer.gradient import Objective
+from jaxmeta.types import Experience, Outer, Params
+
+AdaptedDistribution = Callable[[Params, Experience], tuple[Any, jax.Array]]
+"""``(meta_params, experience of one task) -> (distribution, weights)``, both [N, T].
+
+The action distribution of the adapted policy on the steps of the query, and weights
+that say which of these steps count.
+"""
+
+Vector = jax.Array  # [P], all meta-params in one
+
+
+def trust_region(
+    objective: Objective,
+    distribution: AdaptedDistribution,
+    *,
+    radius: float = 0.01,
+    num_cg: int = 10,
+    damping: float = 1e-5,
+    num_backtracks: int = 15,
+    shrink: float = 0.8,
+    task_batch_size: int | None = None,
+) -> Outer:
+    """Descend a meta-objective within a trust region around the meta-params (TRPO).
+
+    With ``g`` the gradient of the objective ``L(theta) = (1/M) sum_m L_m(theta)`` and
+    ``D(theta) = (1/M) sum_m D_m(theta)`` the divergence of the adapted policies,
+    ``D_m`` the weighted mean over query steps of ``KL(recorded || adapted)``::
+
+        x = (H + damping I)^-1 g              H the Hessian of D
+        theta <- theta - s sqrt(2 radius / x'Hx) x
+
+    for the first ``s`` of ``1, shrink, shrink^2, ...`` whose ``D <= radius`` and whose
+    ``L`` is less than before; without one the meta-params stay as they are. ``D`` of a
+    candidate is exact, with each task adapted from the candidate.
+
+    ``x`` is found by conjugate gradient. At the meta-params that acted ``H = (1/M)
+    sum_m J_m' F_m J_m``, with ``J_m`` the Jacobian of adaptation followed by the
+    policy and ``F_m`` the Fisher information of the action distribution (the
+    Gauss-Newton matrix: no third derivatives). ``J_m`` is linearized once per update.
+
+    Adapt with ``inner.gradient(..., rematerialize=False)``: what linearization would
+    keep, rematerialization recomputes in every product.
+
+    The info has, besides that of the objective: ``meta_loss`` and ``meta_loss_after``
+    the step, ``meta_gradient_norm``, ``kl`` (D after the step), ``step_size`` (the
+    ``s`` accepted, zero if none was) and ``num_backtracks`` (how often it shrank).
+
+    Args:
+        objective: what to minimise, on the experience of one task.
+        distribution: ``(meta_params, experience of one task) -> (distribution [N, T],
+            weights [N, T])`` of the adapted policy on the query; all tasks count the
+            same. The distribution is a pytree of floats with a method ``kl``.
+        radius: the largest ``D``, in nats.
+        num_cg: iterations of conjugate gradient.
+        damping: added to the diagonal of ``H``.
+        num_backtracks: how often the step may shrink.
+        shrink: by how much, in (0, 1).
+        task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
+
+    Source: Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region Policy
+    Optimization", 2015; the products of Martens, "Deep Learning via Hessian-Free
+    Optimization", 2010; as outer step of MAML in Finn, Abbeel and Levine,
+    "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", 2017.
+
+    Raises:
+        TypeError: if a count is not an integer.
+        ValueError: if an argument is out of range.
+    """
+    num_cg = checks.positive_int("num_cg", num_cg)
+    num_backtracks = checks.positive_int("num_backtracks", num_backtracks)
+    if task_batch_size is not None:
+        checks.positive_int("task_batch_size", task_batch_size)
+    if not radius > 0:
+        raise ValueError(f"radius must be positive, got {radius}")
+    if not damping >= 0:
+        raise ValueError(f"damping must not be negative, got {damping}")
+    if not 0 < shrink < 1:
+        raise ValueError(f"shrink must lie in (0, 1), got {shrink}")
+
+    def mean_over_tasks(function: Callable[..., Any], *batched: Any) -> Any:
+        results = batching.map_tasks(function, *batched, batch_size=task_batch_size)
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), results)
+
+    def update(key, meta_params, state, experience):
+        del key
+        value_and_gradient = jax.value_and_grad(objective, has_aux=True)
+        (loss, info), gradients = mean_over_tasks(
+            lambda one: value_and_gradient(meta_params, one), experience
+        )
+        gradient, _ = ravel_pytree(gradients)
+        theta, unravel = ravel_pytree(meta_params)
+        linear = batching.map_tasks(
+            lambda one: _linearize(distribution, meta_params, one),
+            experience,
+            batch_size=task_batch_size,
+        )
+
+        def curvature(vector: Vector) -> Vector:
+            product = mean_over_tasks(
+                lambda one: _gauss_newton_product(one, meta_params, unravel(vector)),
+                linear,
+            )
+            return ravel_pytree(product)[0]
+
+        step = _full_step(curvature, gradient, radius, num_cg, damping)
+
+        def evaluate(candidate: Vector) -> tuple[jax.Array, jax.Array]:
+            params = unravel(candidate)
+
+            def one_task(one):
+                new, weights = distribution(params, one)
+                return objective(params, one)[0], _mean_kl(one.query, new, weights)
+
+            return mean_over_tasks(one_task, experience)
+
+        start = _Candidate(theta, loss, jnp.mean(linear.kl))
+        accepted, num_shrunk, size = _line_search(
+            evaluate, start, step, radius, num_backtracks, shrink
+        )
+        info = {
+            **info,
+            "meta_loss": loss,
+            "meta_loss_after": accepted.loss,
+            "meta_gradient_norm": jnp.linalg.norm(gradient),
+            "kl": accepted.kl,
+            "step_size": size,
+            "num_backtracks": num_shrunk,
+        }
+        return unravel(accepted.theta), state, info
+
+    return Outer(lambda meta_params: (), update)
+
+
+class _Linear(NamedTuple):
+    """The adapted policy on the query of one task, linear in the meta-params."""
+
+    distribution: Any
+    weights: jax.Array
+    kl: jax.Array
+    push: Callable[[Params], Any]  # J v, a pytree: it holds the arrays it needs
+
+
+class _Candidate(NamedTuple):
+    """Meta-params as a vector, their objective and their divergence."""
+
+    theta: Vector
+    loss: jax.Array
+    kl: jax.Array
+
+
+def _linearize(
+    distribution: AdaptedDistribution, meta_params: Params, experience: Experience
+) -> _Linear:
+    now, push, weights = jax.linearize(
+        lambda params: distribution(params, experience), meta_params, has_aux=True
+    )
+    return _Linear(now, weights, _mean_kl(experience.query, now, weights), push)
+
+
+def _gauss_newton_product(
+    linear: _Linear, meta_params: Params, tangent: Params
+) -> Params:
+    """``J' F J`` times a tangent of the meta-params, for one task."""
+    now = linear.distribution
+
+    def divergence(other):
+        # From where it is now: its Hessian is the Fisher information, which is never
+        # negative, even on experience of other meta-params.
+        return _weighted_mean(now.kl(other), linear.weights)
+
+    pull = jax.linear_transpose(linear.push, meta_params)
+    fisher = jax.jvp(jax.grad(divergence), (now,), (linear.push(tangent),))[1]
+    return pull(fisher)[0]
+
+
+def _mean_kl(query, new: Any, weights: jax.Array) -> jax.Array:
+    """Mean over steps of the KL divergence from the distributions recorded."""
+    return _weighted_mean(query.distribution.kl(new), weights)
+
+
+def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    count = jnp.sum(weights)
+    total = jnp.sum(jnp.where(weights > 0, values, 0.0) * weights)
+    return total / jnp.where(count > 0, count, 1.0)
+
+
+def _full_step(
+    curvature: Callable[[Vector], Vector],
+    gradient: Vector,
+    radius: float,
+    num_cg: int,
+    damping: float,
+) -> Vector:
+    """The step to the border of the trust region; zero where there is none."""
+    x, residual = conjugate_gradient(
+        lambda vector: curvature(vector) + damping * vector, gradient, num_cg
+    )
+    # x'Hx, without one more product: (H + damping I) x = gradient - residual.
+    square = jnp.vdot(x, gradient - residual) - damping * jnp.vdot(x, x)
+    good = jnp.isfinite(square) & (square > 0)
+    scale = jnp.sqrt(2.0 * radius / jnp.where(good, square, 1.0))
+    return jnp.where(good, -scale * x, 0.0)
+
+
+def conjugate_gradient(
+    product: Callable[[Vector], Vector], target: Vector, num_iterations: int
+) -> tuple[Vector, Vector]:
+    """Solve ``A x = target``, with A symmetric and positive, starting from zero.
+
+    Args:
+        product: ``v -> A v``.
+        target: ``[P]``.
+        num_iterations: at most; it stops where nothing is left to solve, or a product
+            is not positive.
+
+    Returns:
+        ``x`` and the residual ``target - A x``, each ``[P]``.
+
+    Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear
+    Systems", 1952.
+    """
+    start = jnp.vdot(target, target)
+    negligible = jnp.finfo(target.dtype).eps ** 2 * start
+
+    def proceed(carry):
+        iteration, _, _, _, square = carry
+        return (iteration < num_iterations) & (square > negligible)
+
+    def iterate(carry):
+        iteration, x, residual, direction, square = carry
+        image = product(direction)
+        curvature = jnp.vdot(direction, image)
+        positive = curvature > 0
+        rate = jnp.where(positive, square / jnp.where(positive, curvature, 1.0), 0.0)
+        x = x + rate * direction
+        residual = residual - rate * image
+        left = jnp.where(positive, jnp.vdot(residual, residual), 0.0)
+        direction = residual + left / square * direction
+        return iteration + 1, x, residual, direction, left
+
+    initial = (jnp.zeros((), jnp.int32), jnp.zeros_like(target), target, target, start)
+    _, x, residual, _, _ = jax.lax.while_loop(proceed, iterate, initial)
+    return x, residual
+
+
+def _line_search(
+    evaluate: Callable[[Vector], tuple[jax.Array, jax.Array]],
+    start: _Candidate,
+    step: Vector,
+    radius: float,
+    num_backtracks: int,
+    shrink: float,
+) -> tuple[_Candidate, jax.Array, jax.Array]:
+    """The first candidate that improves within the radius, or else the start.
+
+    Returns:
+        The candidate, how often the step shrank, and its size (zero if none did).
+    """
+    possible = jnp.any(step != 0) & jnp.isfinite(start.loss)
+
+    def proceed(carry):
+        tried, _, size = carry
+        return possible & (size == 0) & (tried <= num_backtracks)
+
+    def attempt(carry):
+        tried, best, _ = carry
+        size = jnp.asarray(shrink, step.dtype) ** tried
+        theta = start.theta + size * step
+        loss, kl = evaluate(theta)
+        # Comparisons with NaN are false.
+        good = (loss < start.loss) & jnp.isfinite(loss) & (kl <= radius)
+        best = jax.tree.map(
+            lambda new, old: jnp.where(good, new, old),
+            _Candidate(theta, loss, kl),
+            best,
+        )
+        return tried + 1, best, jnp.where(good, size, 0.0)
+
+    initial = (jnp.zeros((), jnp.int32), start, jnp.zeros((), step.dtype))
+    tried, best, size = jax.lax.while_loop(proceed, attempt, initial)
+    return best, jnp.maximum(tried - 1, 0), size
