@@ -1,0 +1,278 @@
+"""Estimators as a user meets them; tests/test_estimators_exact.py has the proofs."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_algorithms import TASKS, gradient_based
+from test_losses import ACTIONS, OTHER, PARAMS, REWARDS, batch_of, table_policy
+
+import jaxmeta as jm
+from jaxmeta import advantages, estimators, losses
+
+POLICY = jm.policies.mlp(TASKS.environment, hidden=(8,))
+
+
+def hessian(loss, batch):
+    logits = {"logits": PARAMS["logits"]}
+    return jax.hessian(lambda p: loss(p, batch)[0])(logits)["logits"]["logits"]
+
+
+def baselined(**options):
+    """Returns of two steps against a baseline that is not zero."""
+    return advantages.custom_baseline(
+        lambda batch: 0.3 + batch.timestep.observation[..., 0], discount=0.9, **options
+    )
+
+
+def test_every_loss_has_the_same_gradient_where_it_acted():
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    policy, advantage = table_policy(), baselined()
+    made = [
+        losses.policy_gradient(policy, advantage),
+        losses.likelihood_ratio(policy, advantage),
+        losses.dice(policy, advantage),
+        losses.dice(policy, advantage, control_variate=True),
+        losses.loaded_dice(policy, advantage, trace_decay=0.4),
+    ]
+    first, *others = [
+        jax.grad(loss, has_aux=True)({"logits": PARAMS["logits"]}, batch)[0]["logits"]
+        for loss in made
+    ]
+    assert np.abs(first).max() > 0.1
+    for other in others:
+        np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-6)
+
+
+def test_loaded_dice_runs_from_the_likelihood_ratio_to_dice():
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    policy, advantage = table_policy(), baselined()
+
+    def loaded(trace_decay):
+        return hessian(
+            losses.loaded_dice(policy, advantage, trace_decay=trace_decay), batch
+        )
+
+    ratio = hessian(losses.likelihood_ratio(policy, advantage), batch)
+    np.testing.assert_allclose(loaded(0.0), ratio, atol=1e-5)
+    controlled = hessian(losses.dice(policy, advantage, control_variate=True), batch)
+    np.testing.assert_allclose(loaded(1.0), controlled, atol=1e-5)
+    plain = hessian(losses.dice(policy, advantage), batch)
+    assert np.abs(plain - controlled).max() > 0.05  # the variate does something
+    middle = loaded(0.5)
+    np.testing.assert_allclose(middle, (loaded(0.0) + loaded(1.0)) / 2, atol=1e-5)
+
+
+def test_dice_credits_no_episode_with_the_actions_of_another():
+    """A rollout of two episodes has the Hessian of the two apart."""
+    policy, advantage = table_policy(), advantages.reward_to_go(discount=1.0)
+    apart = batch_of(PARAMS, ACTIONS[:2], REWARDS[:2])
+    joined = jax.tree.map(lambda leaf: leaf.reshape(1, 4, *leaf.shape[2:]), apart)
+    # An estimator that counts both episodes, as a critic's does.
+    both = advantages.Advantage(
+        lambda batch, values, next_values: advantages.Estimate(
+            jnp.array([[3.0, 2.0, -1.0, -1.0]]),
+            jnp.ones((1, 4)),
+            None,
+            jnp.zeros((1, 4)),
+        ),
+        False,
+        False,
+        1.0,
+        False,
+    )
+    got = hessian(losses.dice(policy, both), joined)
+    expected = hessian(losses.dice(policy, advantage), apart)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_normalised_baselines_still_add_up_to_the_return():
+    """In units of the spread of the advantages."""
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    plain = baselined().estimate(batch, None, None)
+    scaled = baselined(normalize=True).estimate(batch, None, None)
+    total = plain.advantages + plain.baselines
+    np.testing.assert_allclose(
+        scaled.advantages + scaled.baselines,
+        total / np.std(plain.advantages),
+        rtol=1e-5,
+    )
+
+
+def test_discounted_steps_count_less_the_later_they_are():
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    plain = baselined().estimate(batch, None, None)
+    discounted = baselined(discount_steps=True).estimate(batch, None, None)
+    factors = np.array([[1.0, 0.9]])
+    np.testing.assert_allclose(discounted.advantages, plain.advantages * factors)
+    np.testing.assert_allclose(discounted.baselines, plain.baselines * factors)
+
+
+def test_the_losses_of_dice_stay_estimates_away_from_where_they_acted():
+    """Their value is zero and their gradient that of log pi A, wherever."""
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    policy, advantage = table_policy(), baselined()
+    params = {"logits": OTHER["logits"]}
+    value, gradient = [], []
+    for make in (losses.policy_gradient, losses.dice, losses.loaded_dice):
+        (total, _), slope = jax.value_and_grad(make(policy, advantage), has_aux=True)(
+            params, batch
+        )
+        value.append(total)
+        gradient.append(slope["logits"])
+    np.testing.assert_allclose(value[1:], 0.0, atol=1e-6)
+    for other in gradient[1:]:
+        np.testing.assert_allclose(other, gradient[0], rtol=1e-4, atol=1e-6)
+
+
+def test_estimators_go_by_name():
+    assert estimators.get("dice").name == "dice"
+    mine = estimators.loaded_dice(0.3)
+    assert estimators.get(mine) is mine
+    with pytest.raises(ValueError, match=r"no 'dyce'\. Did you mean 'dice'"):
+        estimators.get("dyce")
+    with pytest.raises(TypeError, match=r"a name or an Estimator.* got 0\.5"):
+        estimators.get(0.5)
+
+
+@pytest.mark.parametrize("trace_decay", [-0.1, 1.1])
+def test_lambda_lies_between_zero_and_one(trace_decay):
+    message = rf"trace_decay must lie in \[0, 1\], got {trace_decay}"
+    with pytest.raises(ValueError, match=message):
+        estimators.loaded_dice(trace_decay)
+    with pytest.raises(ValueError, match=message):
+        losses.loaded_dice(POLICY, advantages.reward_to_go(), trace_decay=trace_decay)
+
+
+@pytest.mark.parametrize("estimator", ["emaml", "leave_one_out"])
+@pytest.mark.parametrize(
+    "make", [losses.dice, losses.loaded_dice, losses.likelihood_ratio]
+)
+def test_counting_the_sample_twice_is_refused(estimator, make):
+    inner_loss = make(POLICY, advantages.reward_to_go())
+    with pytest.raises(ValueError, match="it would count twice"):
+        gradient_based(
+            jm.maml, policy=POLICY, estimator=estimator, inner_loss=inner_loss
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"estimator": "emaml", "num_updates": 0}, "num_updates must be at least 1"),
+        (
+            {
+                "estimator": "dice",
+                "inner_loss": losses.policy_gradient(POLICY, advantages.reward_to_go()),
+            },
+            "inner_loss: estimator 'dice' is an inner loss of its own",
+        ),
+        (
+            {
+                "estimator": "emaml",
+                "inner_loss": lambda params, batch: (jnp.zeros(()), {}),
+            },
+            "inner_loss: estimator 'emaml' needs losses.policy_gradient",
+        ),
+        (
+            {
+                "estimator": "leave_one_out",
+                "outer_loss": lambda params, batch: (jnp.zeros(()), {}),
+            },
+            "outer_loss: estimator 'leave_one_out' needs one of jaxmeta.losses",
+        ),
+        (
+            {
+                "estimator": "emaml",
+                "outer_loss": losses.policy_gradient(POLICY, advantages.reward_to_go()),
+            },
+            "outer_loss: .* average='episode'",
+        ),
+        (
+            {
+                "estimator": "emaml",
+                "advantage": advantages.reward_to_go(normalize=True),
+            },
+            "normalize=False",
+        ),
+        (
+            {
+                "inner_advantage": advantages.reward_to_go(),
+                "inner_loss": losses.policy_gradient(POLICY, advantages.reward_to_go()),
+            },
+            "inner_advantage: inner_loss is given",
+        ),
+        (
+            {"estimator": "dice", "advantage": advantages.value_baseline()},
+            "value_baseline needs a policy with a critic",
+        ),
+    ],
+)
+def test_what_does_not_fit_an_estimator_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        gradient_based(jm.maml, policy=POLICY, **options)
+
+
+def test_a_mask_that_selects_nothing_names_the_paths():
+    with pytest.raises(ValueError, match=r"adapts: .* params/policy_out/kernel"):
+        gradient_based(jm.anil, policy=POLICY, adapts=lambda path: "head" in path)
+
+
+def test_anil_leaves_the_body_as_it_is(key):
+    learner = gradient_based(jm.anil, policy=POLICY, inner_optimizer=optax.sgd(5.0))
+    meta_params = learner.init(key).meta_params
+    experience = learner.collect(key, meta_params, TASKS.sample(key))
+    params, _ = learner.adapt(meta_params, experience)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), meta_params, params)
+    names = jm.trees.paths(moved)
+    for name, changed in zip(names, jax.tree.leaves(moved), strict=True):
+        assert changed == ("policy_out" in name), name
+
+
+def test_a_policy_without_context_is_refused_by_cavia():
+    with pytest.raises(ValueError, match=r"policy: .* policies\.with_context"):
+        gradient_based(jm.cavia, policy=POLICY)
+
+
+def test_a_trust_region_trains_no_critic():
+    critic = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    with pytest.raises(ValueError, match="policy: maml_trpo trains no critic"):
+        jm.maml_trpo(
+            TASKS,
+            critic,
+            inner_optimizer=optax.sgd(0.1),
+            num_tasks=1,
+            num_updates=1,
+            num_episodes=1,
+            advantage=advantages.value_baseline(),
+        )
+
+
+@pytest.mark.parametrize(
+    "method",
+    [jm.reptile, jm.anil, jm.promp, jm.emaml, jm.cavia],
+    ids=lambda m: m.__name__,
+)
+def test_methods_that_need_adaptation_say_so(method):
+    make = lambda environment: jm.policies.mlp(environment, hidden=(8,))  # noqa: E731
+    policy = jm.policies.with_context(make, TASKS.environment, size=1)
+    policy = policy if method is jm.cavia else POLICY
+    with pytest.raises(ValueError, match="num_updates must be at least 1, got 0"):
+        gradient_based(method, policy=policy, num_updates=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        (jm.es_maml, {"sigma": 0.0}, "sigma must be positive, got 0"),
+        (jm.imaml, {"strength": -1.0}, "strength must be positive, got -1"),
+        (jm.promp, {"target_kl": 0.0}, "target_kl must be positive, got 0"),
+        (jm.promp, {"kl_coefficient": -1.0}, "kl_coefficient must not be negative"),
+        (jm.promp, {"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
+        (jm.promp, {"clip": 0.0}, "clip must be positive, got 0"),
+    ],
+)
+def test_numbers_of_methods_are_checked(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        gradient_based(method, policy=POLICY, **options)
