@@ -6,18 +6,26 @@ of tasks into training and test tasks; the others are the field's benchmarks by 
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
-from jaxmeta.tasks.named import navigation2d
+from jaxmeta.tasks.named import (
+    bernoulli_bandit,
+    corners2d,
+    navigation2d,
+    tabular_mdp,
+)
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
 from jaxmeta.tasks.splits import finite
 
 __all__ = [
     "Sampler",
     "Task",
+    "bernoulli_bandit",
     "choice",
+    "corners2d",
     "finite",
     "from_gymnax",
     "log_uniform",
     "navigation2d",
     "normal",
+    "tabular_mdp",
     "uniform",
 ]

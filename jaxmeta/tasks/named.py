@@ -1,6 +1,14 @@
 """The task distributions of the field's benchmarks, by name."""
 
-from jaxmeta.environments import Navigation2D
+import jax
+import jax.numpy as jnp
+
+from jaxmeta.environments import (
+    BernoulliBandit,
+    Navigation2D,
+    SparseNavigation2D,
+    TabularMDP,
+)
 from jaxmeta.tasks.adapter import from_gymnax
 from jaxmeta.tasks.samplers import uniform
 from jaxmeta.types import TaskDistribution
@@ -21,3 +29,71 @@ def navigation2d(*, action_scale: float = 0.1, horizon: int = 100) -> TaskDistri
         raise ValueError(f"action_scale must be positive, got {action_scale}")
     params = {"goal": uniform(-0.5, 0.5, (2,)), "action_scale": action_scale}
     return from_gymnax(Navigation2D(), params=params, horizon=horizon)
+
+
+def corners2d(
+    *, reach: float = 0.25, action_scale: float = 0.1, horizon: int = 30
+) -> TaskDistribution:
+    """2D navigation to one of the corners of ``[-0.5, 0.5]^2``, with sparse rewards.
+
+    Nothing is paid further than ``reach`` from the goal, so an agent that adapts must
+    have looked into the corners before (after Rothfuss et al., "ProMP", 2019).
+
+    Args:
+        reach: the distance from the goal at which the reward begins.
+        action_scale: as in :func:`navigation2d`.
+        horizon: steps in an episode.
+
+    Raises:
+        ValueError: if ``reach`` or ``action_scale`` is not positive.
+    """
+    if not action_scale > 0:
+        raise ValueError(f"action_scale must be positive, got {action_scale}")
+
+    def corner(key):
+        return jax.random.rademacher(key, (2,)).astype(jnp.float32) * 0.5
+
+    params = {"goal": corner, "action_scale": action_scale}
+    return from_gymnax(SparseNavigation2D(reach), params=params, horizon=horizon)
+
+
+def bernoulli_bandit(num_arms: int, *, horizon: int = 10) -> TaskDistribution:
+    """Bandits whose arms pay one with a probability uniform on [0, 1].
+
+    Args:
+        num_arms: arms.
+        horizon: pulls in an episode.
+
+    Source: Duan, Schulman, Chen, Bartlett, Sutskever and Abbeel, "RL^2: Fast
+    Reinforcement Learning via Slow Reinforcement Learning", 2016.
+    """
+    params = {"probabilities": uniform(0.0, 1.0, (num_arms,))}
+    return from_gymnax(BernoulliBandit(num_arms), params=params, horizon=horizon)
+
+
+def tabular_mdp(
+    *, num_states: int = 10, num_actions: int = 5, horizon: int = 10
+) -> TaskDistribution:
+    """Random finite MDPs: ``P ~ Dirichlet(1)``, rewards ``N(N(1, 1), 1)``.
+
+    Args:
+        num_states: states; an episode starts in the first.
+        num_actions: actions.
+        horizon: steps in an episode.
+
+    Source: Duan et al., "RL^2: Fast Reinforcement Learning via Slow Reinforcement
+    Learning", 2016.
+    """
+
+    def transitions(key):
+        ones = jnp.ones(num_states)
+        return jax.random.dirichlet(key, ones, (num_states, num_actions))
+
+    def rewards(key):
+        return 1.0 + jax.random.normal(key, (num_states, num_actions))
+
+    return from_gymnax(
+        TabularMDP(num_states, num_actions),
+        params={"transitions": transitions, "rewards": rewards},
+        horizon=horizon,
+    )
