@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import batching, rollouts
+from jaxmeta import batching, rollouts, trees
 from jaxmeta.types import Environment, Experience, Info, Inner, Key, Params, Policy
 
 
@@ -116,11 +116,28 @@ def adaptation_path(
     Returns:
         Policy params with a leading ``[K + 1]``, and the info of the updates ``[K]``.
     """
+    states, info = adaptation_states(meta_params, experience, inner=inner)
+    return jax.vmap(lambda state: inner.params(meta_params, state))(states), info
+
+
+def adaptation_states(
+    meta_params: Params, experience: Experience, *, inner: Inner
+) -> tuple[Any, Info]:
+    """The states of the inner learner before adaptation and after each update.
+
+    Args:
+        meta_params: as in :func:`adapt`.
+        experience: as in :func:`adapt`.
+        inner: as in :func:`adapt`.
+
+    Returns:
+        States with a leading ``[K + 1]``, and the info of the updates ``[K]``.
+    """
 
     def update(state, step):
         key, batch = step
         state, info = inner.update(key, meta_params, state, batch)
-        return state, (inner.params(meta_params, state), info)
+        return state, (state, info)
 
     start = inner.init(experience.keys[0], meta_params)
     steps = (experience.keys[1:], experience.support)
@@ -128,7 +145,17 @@ def adaptation_path(
     # loop does not run in parallel.
     num_updates = experience.keys.shape[0] - 1
     unroll = max(num_updates, 1) if num_updates <= 4 else 1
-    _, (params, info) = jax.lax.scan(update, start, steps, unroll=unroll)
-    first = inner.params(meta_params, start)
-    path = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), first, params)
+    _, (states, info) = jax.lax.scan(update, start, steps, unroll=unroll)
+    path = jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs]), start, states)
     return path, info
+
+
+def batch_after(experience: Experience, update: int) -> Any:
+    """What the agent did after so many inner updates, ``[N, T]``.
+
+    The data of an update is the support of the next one; that of the last, the query.
+    """
+    num_updates = experience.keys.shape[0] - 1
+    if update == num_updates:
+        return experience.query
+    return trees.at(experience.support, update)

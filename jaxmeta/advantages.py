@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import returns
+from jaxmeta import checks, returns
 from jaxmeta.types import Transition
 
 
@@ -23,11 +23,13 @@ class Estimate(NamedTuple):
         advantages: what to weigh the log-probabilities with.
         weights: one for the steps that count, zero for the others.
         targets: what the critic should have said; None without a critic.
+        baselines: what was subtracted from the returns; zeros without a baseline.
     """
 
     advantages: jax.Array
     weights: jax.Array
     targets: jax.Array | None
+    baselines: jax.Array
 
 
 class Advantage(NamedTuple):
@@ -38,32 +40,76 @@ class Advantage(NamedTuple):
             values are None without a critic.
         needs_complete_episodes: whether rollouts must be as long as an episode can be.
         needs_critic: whether the policy must estimate values.
+        discount: of the returns.
+        normalize: whether advantages are shifted and scaled, so no longer in units of
+            the return.
     """
 
     estimate: Callable[[Transition, jax.Array | None, jax.Array | None], Estimate]
     needs_complete_episodes: bool
     needs_critic: bool
+    discount: float
+    normalize: bool
 
 
-def reward_to_go(*, discount: float = 0.99, normalize: bool = False) -> Advantage:
+Baseline = Callable[[Transition], jax.Array]
+"""``batch [N, T] -> [N, T]``, what to subtract from the return to go of each step."""
+
+
+def reward_to_go(
+    *, discount: float = 0.99, normalize: bool = False, discount_steps: bool = False
+) -> Advantage:
     """Discounted return to go, ``A_t = sum_{s >= t} discount^(s - t) r_s``.
 
     Args:
         discount: in [0, 1].
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
+        discount_steps: multiply the advantage of step ``t`` by ``discount^t``, which
+            makes the policy gradient that of the discounted return from the start of
+            an episode. Most code leaves it out, so that late steps count in full.
     """
-    _check_unit("discount", discount)
+    return custom_baseline(
+        lambda batch: jnp.zeros_like(batch.reward),
+        discount=discount,
+        normalize=normalize,
+        discount_steps=discount_steps,
+    )
+
+
+def custom_baseline(
+    baseline: Baseline,
+    *,
+    discount: float = 0.99,
+    normalize: bool = False,
+    discount_steps: bool = False,
+) -> Advantage:
+    """Return to go minus a baseline of your own.
+
+    Args:
+        baseline: ``batch [N, T] -> [N, T]``. If it depends on the actions of the batch,
+            the policy gradient is biased.
+        discount: in [0, 1].
+        normalize: shift and scale the advantages of a batch to mean zero, variance one.
+        discount_steps: as in :func:`reward_to_go`.
+    """
+    checks.unit_interval("discount", discount)
 
     def estimate(batch, values, next_values):
         del values, next_values
         to_go, weights = _first_episode_returns(batch, discount)
-        return _finish(to_go, weights, None, normalize)
+        baselines = jax.lax.stop_gradient(baseline(batch))
+        found = Estimate(to_go - baselines, weights, None, baselines)
+        return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, True, False)
+    return Advantage(estimate, True, False, discount, normalize)
 
 
 def linear_baseline(
-    *, discount: float = 0.99, normalize: bool = False, regularizer: float = 1e-5
+    *,
+    discount: float = 0.99,
+    normalize: bool = False,
+    discount_steps: bool = False,
+    regularizer: float = 1e-5,
 ) -> Advantage:
     """Return to go minus a least-squares fit to it on features of state and time.
 
@@ -73,17 +119,17 @@ def linear_baseline(
     Args:
         discount: in [0, 1].
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
+        discount_steps: as in :func:`reward_to_go`.
         regularizer: of the ridge regression, relative to the scaled features.
 
     Source: Duan, Chen, Houthooft, Schulman and Abbeel, "Benchmarking Deep Reinforcement
     Learning for Continuous Control", 2016.
     """
-    _check_unit("discount", discount)
+    checks.unit_interval("discount", discount)
     if not regularizer > 0:
         raise ValueError(f"regularizer must be positive, got {regularizer}")
 
-    def estimate(batch, values, next_values):
-        del values, next_values
+    def fit(batch: Transition) -> jax.Array:
         to_go, weights = _first_episode_returns(batch, discount)
         features = _features(batch.timestep.observation) * weights[..., None]
         features = features.reshape(-1, features.shape[-1])
@@ -95,14 +141,19 @@ def linear_baseline(
         moments = features.T @ (to_go * weights).reshape(-1) / count
         factor = jax.scipy.linalg.cho_factor(gram)
         baseline = features @ jax.scipy.linalg.cho_solve(factor, moments)
-        residual = to_go - baseline.reshape(to_go.shape)
-        return _finish(residual, weights, None, normalize)
+        return baseline.reshape(to_go.shape)
 
-    return Advantage(estimate, True, False)
+    return custom_baseline(
+        fit, discount=discount, normalize=normalize, discount_steps=discount_steps
+    )
 
 
 def value_baseline(
-    *, discount: float = 0.99, trace_decay: float = 0.95, normalize: bool = False
+    *,
+    discount: float = 0.99,
+    trace_decay: float = 0.95,
+    normalize: bool = False,
+    discount_steps: bool = False,
 ) -> Advantage:
     """Generalised advantage estimates from the policy's own critic.
 
@@ -113,12 +164,13 @@ def value_baseline(
         discount: in [0, 1].
         trace_decay: lambda in [0, 1].
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
+        discount_steps: as in :func:`reward_to_go`.
 
     Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized
     Advantage Estimation", 2016.
     """
-    _check_unit("discount", discount)
-    _check_unit("trace_decay", trace_decay)
+    checks.unit_interval("discount", discount)
+    checks.unit_interval("trace_decay", trace_decay)
 
     def estimate(batch, values, next_values):
         if values is None or next_values is None:
@@ -132,15 +184,18 @@ def value_baseline(
         advantages = jax.vmap(
             returns.generalized_advantages, in_axes=(0, 0, 0, 0, 0, None)
         )(batch.reward, discounts, values, next_values, is_last, trace_decay)
-        targets = advantages + values
-        return _finish(advantages, jnp.ones_like(advantages), targets, normalize)
+        weights, targets = jnp.ones_like(advantages), advantages + values
+        found = Estimate(advantages, weights, targets, values)
+        return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, False, True)
+    return Advantage(estimate, False, True, discount, normalize)
 
 
-def _check_unit(name: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} must lie in [0, 1], got {value}")
+def step_discounts(batch: Transition, discount: float) -> jax.Array:
+    """``discount^t`` ``[N, T]``, ``t`` counted from the start of each episode."""
+    time = jnp.arange(batch.reward.shape[1])[None]
+    starts = jax.lax.cummax(jnp.where(batch.timestep.is_first, time, 0), axis=1)
+    return jnp.asarray(discount, batch.reward.dtype) ** (time - starts)
 
 
 def _first_episode_returns(
@@ -164,14 +219,20 @@ def _features(observations: jax.Array) -> jax.Array:
 
 
 def _finish(
-    advantages: jax.Array,
-    weights: jax.Array,
-    targets: jax.Array | None,
+    found: Estimate,
+    batch: Transition,
+    discount: float,
     normalize: bool,
+    discount_steps: bool,
 ) -> Estimate:
+    advantages, weights, targets, baselines = found
     if normalize:
         count = jnp.sum(weights)
-        centered = advantages - jnp.sum(advantages * weights) / count
-        variance = jnp.sum(weights * centered**2) / count
-        advantages = centered / (jnp.sqrt(variance) + 1e-8)
-    return Estimate(advantages * weights, weights, targets)
+        mean = jnp.sum(advantages * weights) / count
+        variance = jnp.sum(weights * (advantages - mean) ** 2) / count
+        scale = jnp.sqrt(variance) + 1e-8
+        advantages, baselines = (advantages - mean) / scale, (baselines + mean) / scale
+    if discount_steps:
+        discounts = step_discounts(batch, discount)
+        advantages, baselines = advantages * discounts, baselines * discounts
+    return Estimate(advantages * weights, weights, targets, baselines * weights)

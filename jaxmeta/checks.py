@@ -54,3 +54,13 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     folded = {name.lower(): name for name in allowed}
     close = difflib.get_close_matches(value.lower(), list(folded), n=1, cutoff=0.4)
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
+
+
+def unit_interval(name: str, value: float) -> None:
+    """Check that ``value`` lies in [0, 1].
+
+    Raises:
+        ValueError: if it does not.
+    """
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must lie in [0, 1], got {value}")

@@ -28,3 +28,8 @@ def safe_norm(tree: Any) -> jax.Array:
     total = jnp.sum(jnp.stack(squares)) if squares else jnp.zeros(())
     positive = total > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1.0)), 0.0)
+
+
+def at(tree: Any, index: Any) -> Any:
+    """Every leaf at ``index`` of its leading axis."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)

@@ -154,7 +154,7 @@ def test_the_meta_gradient_equals_central_differences(tasks, name, key):
         "adam": jm.optimizers.adam(0.1),
     }[name]
     learner = learner_on(tasks, optimizer=optimizer)
-    first_order = learner_on(tasks, optimizer=optimizer, first_order=True)
+    first_order = learner_on(tasks, optimizer=optimizer, estimator="first_order")
     meta_params, experience = collected(tasks, learner, key)
     with jax.enable_x64(True):
         meta_params, experience = as_float64((meta_params, experience))
@@ -247,7 +247,7 @@ def test_adapt_repeats_the_noise_of_a_random_inner_learner(key):
 
 def test_adaptation_to_logged_data_is_gradient_descent_on_it(key):
     """``adapt`` on episodes somebody else recorded, from params nobody acted with."""
-    learner = learner_on(CONTINUOUS, num_updates=1)
+    learner = learner_on(CONTINUOUS, num_updates=1, estimator="plain")
     _, experience = collected(CONTINUOUS, learner, key)
     start = learner.init(jax.random.key(7)).meta_params
     loss = jm.losses.policy_gradient(learner.policy, jm.advantages.linear_baseline())

@@ -1,16 +1,15 @@
 """Model-agnostic meta-learning."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import optax
 
-from jaxmeta import adaptation, advantages, inner, learner, losses, outer
+from jaxmeta import inner, learner, objectives, outer
 from jaxmeta.advantages import Advantage
+from jaxmeta.algorithms import family
+from jaxmeta.estimators import Estimator
 from jaxmeta.losses import Loss
-from jaxmeta.types import Experience, MetaLearner, Policy, TaskDistribution
+from jaxmeta.types import MetaLearner, Policy, TaskDistribution
 
 
 def maml(
@@ -23,12 +22,13 @@ def maml(
     num_updates: int,
     num_episodes: int,
     length: int | None = None,
+    estimator: str | Estimator | None = None,
     advantage: Advantage | None = None,
+    inner_advantage: Advantage | None = None,
     inner_loss: Loss | None = None,
     outer_loss: Loss | None = None,
     outer_loss_weights: Sequence[float] = (1.0,),
     num_epochs: int = 1,
-    first_order: bool = False,
     rematerialize: bool = True,
     task_batch_size: int | None = None,
 ) -> MetaLearner:
@@ -47,9 +47,13 @@ def maml(
         num_updates: ``K`` inner updates.
         num_episodes: ``N`` episodes per inner update, and in the query.
         length: ``T`` steps per episode; by default the environment's horizon.
+        estimator: of the meta-gradient, by name or as one of ``jaxmeta.estimators``,
+            where they are compared; ``"first_order"`` is FOMAML. By default ``"lvc"``,
+            or ``"plain"`` for an inner loss of your own.
         advantage: of the default losses; ``linear_baseline()`` by default. It has no
             place beside two losses of your own.
-        inner_loss: ``losses.policy_gradient`` by default.
+        inner_advantage: of the default inner loss; ``advantage`` by default.
+        inner_loss: the estimator's by default.
         outer_loss: ``losses.policy_gradient`` by default.
         outer_loss_weights: of the outer loss after each of the last inner updates; by
             default the very last alone. A weight for each of the ``K`` trains every
@@ -58,7 +62,6 @@ def maml(
         num_epochs: outer gradient steps on the same experience; with more than one
             ``outer_loss`` should be ``losses.clipped_surrogate``, as the experience is
             not that of the later meta-params.
-        first_order: drop the second derivatives (FOMAML).
         rematerialize: recompute inner updates in the backward pass instead of keeping
             their activations; turned off it is faster, and needs memory for ``K``.
         task_batch_size: tasks that learn at a time; see ``batching.map_tasks``.
@@ -72,43 +75,37 @@ def maml(
             episode where a loss needs complete ones, or if the inner optimizer
             has NaN meta-gradients.
     """
-    for name, optimizer in (("inner", inner_optimizer), ("outer", outer_optimizer)):
-        if not isinstance(optimizer, optax.GradientTransformation):
-            raise TypeError(
-                f"{name}_optimizer must be an optax transform, such as optax.sgd(0.1), "
-                f"got {optimizer!r}"
-            )
-    if advantage is not None and inner_loss is not None and outer_loss is not None:
-        raise ValueError("advantage: both losses are given, and have their own")
-    advantage = advantages.linear_baseline() if advantage is None else advantage
-    inner_loss = inner_loss or losses.policy_gradient(policy, advantage)
-    outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
-    for loss in (inner_loss, outer_loss):
-        losses.check_length(loss, length, tasks.environment)
+    family.check_optimizers(
+        inner_optimizer=inner_optimizer, outer_optimizer=outer_optimizer
+    )
+    chosen = family.choose(
+        tasks,
+        policy,
+        estimator=estimator,
+        num_updates=num_updates,
+        length=length,
+        advantage=advantage,
+        inner_advantage=inner_advantage,
+        inner_loss=inner_loss,
+        outer_loss=outer_loss,
+    )
     if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
         raise ValueError(
             f"outer_loss_weights must be one to num_updates={num_updates} weights, got "
             f"{outer_loss_weights}"
         )
-    first_loss = num_updates + 1 - len(outer_loss_weights)
     adapter = inner.gradient(
-        inner_loss,
+        chosen.inner_loss,
         inner_optimizer,
-        first_order=first_order,
+        first_order=chosen.first_order,
         rematerialize=rematerialize,
     )
-
-    def objective(meta_params, experience: Experience):
-        path, _ = adaptation.adaptation_path(meta_params, experience, inner=adapter)
-        total, info = jnp.zeros(()), {}
-        for update, weight in enumerate(outer_loss_weights, start=first_loss):
-            # What the params after an update acted is the support of the next one.
-            is_last = update == num_updates
-            batch = experience.query if is_last else _at(experience.support, update)
-            loss, info = outer_loss(_at(path, update), batch)
-            total = total + weight * loss
-        return total, info
-
+    objective = objectives.after_adaptation(
+        adapter,
+        chosen.outer_loss,
+        weights=outer_loss_weights,
+        sampling_term=chosen.sampling_term,
+    )
     return learner.meta_learner(
         tasks,
         policy,
@@ -126,7 +123,3 @@ def maml(
         length=length,
         task_batch_size=task_batch_size,
     )
-
-
-def _at(tree: Any, index: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[index], tree)

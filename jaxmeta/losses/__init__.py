@@ -1,5 +1,6 @@
 """Losses on a batch: ``loss(params, batch) -> (scalar to minimise, info)``."""
 
+from jaxmeta.losses.dice import dice, loaded_dice
 from jaxmeta.losses.surrogates import (
     AdvantageLoss,
     Loss,
@@ -14,6 +15,8 @@ __all__ = [
     "Loss",
     "check_length",
     "clipped_surrogate",
+    "dice",
     "likelihood_ratio",
+    "loaded_dice",
     "policy_gradient",
 ]

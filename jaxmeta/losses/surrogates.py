@@ -1,4 +1,4 @@
-"""Losses on a batch of episodes ``[N, T]``: ``loss(params, batch) -> (scalar, info)``.
+"""Losses on a batch of episodes ``[N, T]``, whose gradient is a policy gradient.
 
 Each is a surrogate whose gradient is minus a policy-gradient estimate, so a learner
 *descends* it:
@@ -9,9 +9,10 @@ Each is a surrogate whose gradient is minus a policy-gradient estimate, so a lea
 | likelihood_ratio     | pi(a) / pi_old(a) A                       |
 | clipped_surrogate    | min(ratio A, clip(ratio, 1 -+ epsilon) A) |
 
-At the parameters that acted all three have the same gradient; they differ in the second
-derivative, so in the meta-gradient when used as inner loss, and away from those
-parameters. ``pi_old`` is the recorded distribution, never a re-evaluation.
+At the parameters that acted all three have the same gradient, as have those of
+``losses.dice``; they differ in the second derivative, so in the meta-gradient when used
+as inner loss, and away from those parameters. ``pi_old`` is the recorded distribution,
+never a re-evaluation.
 """
 
 from collections.abc import Callable
@@ -20,14 +21,17 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta.advantages import Advantage
+from jaxmeta.advantages import Advantage, Estimate
 from jaxmeta.rollouts import unroll
-from jaxmeta.types import Environment, Info, Params, Policy, Transition
+from jaxmeta.types import Environment, Info, Params, Policy, PolicyOutput, Transition
 
 Loss = Callable[[Params, Transition], tuple[jax.Array, Info]]
 """``(params, batch [N, T]) -> (scalar to minimise, info)``; any function will do."""
 
 Average = Literal["step", "episode"]
+
+Surrogate = Callable[[jax.Array, jax.Array, Estimate, Transition], jax.Array]
+"""``(log_prob, old_log_prob, estimate, batch) -> gains``, all of them ``[N, T]``."""
 
 
 class AdvantageLoss(NamedTuple):
@@ -35,15 +39,28 @@ class AdvantageLoss(NamedTuple):
 
     Attributes:
         function: ``(params, batch [N, T]) -> (scalar, info)``.
-        needs_complete_episodes: whether rollouts must be as long as an episode can be.
+        policy: whose actions it weighs.
+        advantage: what it weighs them with.
+        average: over all steps, or over episodes.
+        has_sampling_curvature: whether its second derivative estimates how the batch
+            itself would change with the params; that of ``log pi A`` does not.
     """
 
     function: Loss
-    needs_complete_episodes: bool
+    policy: Policy
+    advantage: Advantage
+    average: Average
+    has_sampling_curvature: bool
 
     def __call__(self, params: Params, batch: Transition) -> tuple[jax.Array, Info]:
         """The loss and its info."""
         return self.function(params, batch)
+
+    def num_averaged(self, weights: jax.Array) -> jax.Array:
+        """What sums over steps of weights ``[N, T]`` are divided by."""
+        if self.average == "step":
+            return jnp.sum(weights)
+        return jnp.asarray(weights.shape[0], weights.dtype)
 
 
 def policy_gradient(
@@ -55,6 +72,10 @@ def policy_gradient(
     value_coefficient: float = 0.5,
 ) -> AdvantageLoss:
     """The score-function surrogate, ``-mean log pi(a|s) A``.
+
+    As an inner loss this is what most published code differentiates through: its
+    second derivative is that of the sampled update with the sample held fixed, and says
+    nothing about how the sample depends on the params.
 
     Args:
         policy: the policy.
@@ -69,12 +90,18 @@ def policy_gradient(
     Connectionist Reinforcement Learning", 1992.
     """
 
-    def surrogate(log_prob, old_log_prob, advantages):
-        del old_log_prob
-        return log_prob * advantages
+    def surrogate(log_prob, old_log_prob, estimate, batch):
+        del old_log_prob, batch
+        return log_prob * estimate.advantages
 
-    return _loss(
-        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    return advantage_loss(
+        policy,
+        advantage,
+        surrogate,
+        average=average,
+        entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
+        has_sampling_curvature=False,
     )
 
 
@@ -96,11 +123,17 @@ def likelihood_ratio(
     Search", 2019.
     """
 
-    def surrogate(log_prob, old_log_prob, advantages):
-        return jnp.exp(log_prob - old_log_prob) * advantages
+    def surrogate(log_prob, old_log_prob, estimate, batch):
+        del batch
+        return jnp.exp(log_prob - old_log_prob) * estimate.advantages
 
-    return _loss(
-        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    return advantage_loss(
+        policy,
+        advantage,
+        surrogate,
+        average=average,
+        entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
     )
 
 
@@ -132,13 +165,19 @@ def clipped_surrogate(
     if not clip > 0:
         raise ValueError(f"clip must be positive, got {clip}")
 
-    def surrogate(log_prob, old_log_prob, advantages):
+    def surrogate(log_prob, old_log_prob, estimate, batch):
+        del batch
         ratio = jnp.exp(log_prob - old_log_prob)
         clipped = jnp.clip(ratio, 1.0 - clip, 1.0 + clip)
-        return jnp.minimum(ratio * advantages, clipped * advantages)
+        return jnp.minimum(ratio * estimate.advantages, clipped * estimate.advantages)
 
-    return _loss(
-        policy, advantage, surrogate, average, entropy_coefficient, value_coefficient
+    return advantage_loss(
+        policy,
+        advantage,
+        surrogate,
+        average=average,
+        entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
     )
 
 
@@ -153,7 +192,9 @@ def check_length(loss: Loss, length: int | None, environment: Environment) -> No
     Raises:
         ValueError: if the loss needs complete episodes and ``length`` may cut one.
     """
-    needs_all = getattr(loss, "needs_complete_episodes", False)
+    needs_all = (
+        isinstance(loss, AdvantageLoss) and loss.advantage.needs_complete_episodes
+    )
     if needs_all and length is not None and length < environment.horizon:
         raise ValueError(
             f"length must be at least the horizon of {environment.name}, "
@@ -162,31 +203,39 @@ def check_length(loss: Loss, length: int | None, environment: Environment) -> No
         )
 
 
-def _loss(
+def advantage_loss(
     policy: Policy,
     advantage: Advantage,
-    surrogate: Callable[[jax.Array, jax.Array, jax.Array], jax.Array],
+    surrogate: Surrogate,
+    *,
     average: Average,
     entropy_coefficient: float,
     value_coefficient: float,
+    has_sampling_curvature: bool = True,
 ) -> AdvantageLoss:
+    """Minus the mean gain of a surrogate, with entropy bonus and critic's error.
+
+    Args:
+        policy: the policy.
+        advantage: the advantage estimator.
+        surrogate: what each step gains.
+        average: as in :func:`policy_gradient`.
+        entropy_coefficient: as in :func:`policy_gradient`.
+        value_coefficient: as in :func:`policy_gradient`.
+        has_sampling_curvature: as in :class:`AdvantageLoss`.
+
+    Raises:
+        ValueError: if ``average`` is neither.
+    """
     if average not in ("step", "episode"):
         raise ValueError(f"average must be 'step' or 'episode', got {average!r}")
 
-    def loss(params: Params, batch: Transition) -> tuple[jax.Array, Info]:
-        output, next_values = jax.vmap(lambda t: unroll(policy, params, t))(batch)
-        if output.value is not None and not advantage.needs_critic:
-            raise ValueError(
-                "policy: it has a critic, which this advantage estimator would never "
-                "train; use value_baseline, or a policy without a critic"
-            )
-        estimate = advantage.estimate(batch, output.value, next_values)
-        weights = estimate.weights
-        count = jnp.sum(weights) if average == "step" else weights.shape[0]
-
+    def function(params: Params, batch: Transition) -> tuple[jax.Array, Info]:
+        output, estimate = evaluate(policy, advantage, params, batch)
+        weights, count = estimate.weights, loss.num_averaged(estimate.weights)
         log_prob = output.distribution.log_prob(batch.action)
         old_log_prob = batch.distribution.log_prob(batch.action)
-        gains = surrogate(log_prob, old_log_prob, estimate.advantages)
+        gains = surrogate(log_prob, old_log_prob, estimate, batch)
         total = -jnp.sum(gains * weights) / count
         entropy = jnp.sum(output.distribution.entropy() * weights)
         if entropy_coefficient:
@@ -199,4 +248,22 @@ def _loss(
             info["value_loss"] = value_loss
         return total, {"loss": total, **info}
 
-    return AdvantageLoss(loss, advantage.needs_complete_episodes)
+    loss = AdvantageLoss(function, policy, advantage, average, has_sampling_curvature)
+    return loss
+
+
+def evaluate(
+    policy: Policy, advantage: Advantage, params: Params, batch: Transition
+) -> tuple[PolicyOutput, Estimate]:
+    """The policy's outputs ``[N, T]`` on a batch, and the advantages of its actions.
+
+    Raises:
+        ValueError: if the policy has a critic the estimator has no use for.
+    """
+    output, next_values = jax.vmap(lambda t: unroll(policy, params, t))(batch)
+    if output.value is not None and not advantage.needs_critic:
+        raise ValueError(
+            "policy: it has a critic, which this advantage estimator would never "
+            "train; use value_baseline, or a policy without a critic"
+        )
+    return output, advantage.estimate(batch, output.value, next_values)

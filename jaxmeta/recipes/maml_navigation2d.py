@@ -18,7 +18,7 @@ the paper in
 
 import optax
 
-from jaxmeta import advantages, losses, policies, tasks
+from jaxmeta import advantages, policies, tasks
 from jaxmeta.algorithms import maml
 from jaxmeta.recipes.types import Experiment, Recipe
 
@@ -40,7 +40,7 @@ def build(
     num_episodes: int = 20,
     num_episodes_test: int = 40,
     num_updates_test: int = 3,
-    first_order: bool = False,
+    estimator: str = "lvc",
 ) -> Experiment:
     """MAML on 2D navigation.
 
@@ -59,7 +59,7 @@ def build(
         num_episodes: episodes per inner step.
         num_episodes_test: episodes per inner step at test time.
         num_updates_test: inner steps at test time.
-        first_order: drop the second derivatives.
+        estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
     """
     distribution = tasks.navigation2d(action_scale=action_scale)
     policy = policies.mlp(
@@ -81,10 +81,10 @@ def build(
             num_tasks=num_tasks,
             num_updates=num_updates,
             num_episodes=num_episodes,
-            inner_loss=losses.likelihood_ratio(policy, inner_advantage),
-            outer_loss=losses.policy_gradient(policy, outer_advantage),
+            estimator=estimator,
+            advantage=outer_advantage,
+            inner_advantage=inner_advantage,
             outer_loss_weights=weights,
-            first_order=first_order,
             rematerialize=False,  # the activations of so few inner steps are few
         )
 

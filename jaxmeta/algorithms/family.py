@@ -1,0 +1,94 @@
+"""What the gradient-based methods share: the choice of estimator and losses."""
+
+from typing import Any, NamedTuple
+
+import optax
+
+from jaxmeta import advantages, estimators, losses
+from jaxmeta.advantages import Advantage
+from jaxmeta.estimators import Estimator
+from jaxmeta.losses import Loss
+from jaxmeta.sampling import SamplingTerm
+from jaxmeta.types import Policy, TaskDistribution
+
+DEFAULT_ESTIMATOR = "lvc"
+
+
+class Choice(NamedTuple):
+    """What a method is made of.
+
+    Attributes:
+        inner_loss: what an inner update descends.
+        outer_loss: what adapted params should make small.
+        first_order: whether inner gradients are taken as constants.
+        sampling_term: a term for how the data depends on the meta-params, or None.
+    """
+
+    inner_loss: Loss
+    outer_loss: Loss
+    first_order: bool
+    sampling_term: SamplingTerm | None
+
+
+def choose(
+    tasks: TaskDistribution,
+    policy: Policy,
+    *,
+    estimator: str | Estimator | None,
+    num_updates: int,
+    length: int | None,
+    advantage: Advantage | None,
+    inner_advantage: Advantage | None,
+    inner_loss: Loss | None,
+    outer_loss: Loss | None,
+    default_outer_loss: Any = losses.policy_gradient,
+) -> Choice:
+    """Fill in the losses that are not given, and check that all fit each other.
+
+    Raises:
+        TypeError: if ``estimator`` is none.
+        ValueError: if two of the arguments contradict each other.
+    """
+    if estimator is None:
+        estimator = DEFAULT_ESTIMATOR if inner_loss is None else "plain"
+    estimator = estimators.get(estimator)
+    inner_has_its_own = inner_loss is not None or inner_advantage is not None
+    if advantage is not None and outer_loss is not None and inner_has_its_own:
+        raise ValueError("advantage: both losses are given, and have their own")
+    if inner_advantage is not None and inner_loss is not None:
+        raise ValueError("inner_advantage: inner_loss is given, and has its own")
+    advantage = advantages.linear_baseline() if advantage is None else advantage
+    inner_advantage = advantage if inner_advantage is None else inner_advantage
+    inner_loss = estimators.inner_loss_of(
+        estimator, policy, inner_advantage, inner_loss
+    )
+    if outer_loss is None:
+        # A sampling term is a sum over episodes; the loss it adds to must be one too.
+        average = "step" if estimator.sampling_term is None else "episode"
+        outer_loss = default_outer_loss(policy, advantage, average=average)
+    for loss in (inner_loss, outer_loss):
+        losses.check_length(loss, length, tasks.environment)
+    if estimator.sampling_term is not None and num_updates == 0:
+        raise ValueError(
+            f"num_updates must be at least 1 for estimator {estimator.name!r}, got 0"
+        )
+    return Choice(
+        inner_loss,
+        outer_loss,
+        estimator.first_order,
+        estimators.sampling_term_of(estimator, inner_loss, outer_loss),
+    )
+
+
+def check_optimizers(**optimizers: Any) -> None:
+    """Check that each argument is an optax transform.
+
+    Raises:
+        TypeError: if one is none, naming it.
+    """
+    for name, optimizer in optimizers.items():
+        if not isinstance(optimizer, optax.GradientTransformation):
+            raise TypeError(
+                f"{name} must be an optax transform, such as optax.sgd(0.1), "
+                f"got {optimizer!r}"
+            )
