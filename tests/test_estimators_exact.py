@@ -43,12 +43,13 @@ CURVATURES = {
 
 def expected(theta, tau, setting, drawn, num_updates):
     """The mean meta-gradient of each estimator."""
-    found = {
-        name: ex.mean_meta_gradient(
-            kind, theta, tau, setting, drawn, num_updates, *trace_decay
+    each = {
+        curvature: ex.mean_meta_gradient(
+            curvature[0], theta, tau, setting, drawn, num_updates, *curvature[1:]
         )
-        for name, (kind, *trace_decay) in CURVATURES.items()
+        for curvature in dict.fromkeys(CURVATURES.values())
     }
+    found = {name: each[curvature] for name, curvature in CURVATURES.items()}
     finite = jax.grad(
         lambda x: ex.finite_sample(x, x, tau, setting, drawn, num_updates)
     )(theta)

@@ -29,10 +29,9 @@ def slope(sizes, values):
     return np.polyfit(np.log(sizes), np.log(values), 1)[0]
 
 
-@pytest.fixture(scope="module")
-def bandit():
+def bandit(sizes):
     """Bias to the limit and to the finite-sample gradient, and spread, by size."""
-    sizes, found = (8, 24, 64), []
+    found = []
     with jax.enable_x64(True):
         theta, none = jnp.array([0.4, -0.3]), jnp.zeros((1, 1))
         tau = jax.tree.map(jnp.asarray, en.bandit([1.5, 0.2]))
@@ -58,66 +57,61 @@ def bandit():
         for size in sizes:
             seen = xp.all_experiences(2, size, 1, num_query=size)
             found.append(jax.device_get(measure(seen, en.counted(2, size))))
-    return sizes, found
+    return found
 
 
-def column(bandit, name, what):
-    sizes, found = bandit
-    return sizes, np.array([each[name][what] for each in found])
+def test_slopes_on_a_bandit():
+    sizes = (8, 24, 64)
+    found = bandit(sizes)
+
+    def column(name, what):
+        return np.array([each[name][what] for each in found])
+
+    finite = "to the finite-sample gradient"
+    assert slope(sizes, column("dice", "to the limit")) == pytest.approx(-1, abs=0.1)
+    for name in ("first_order", "plain"):
+        for target in ("to the limit", finite):
+            biases = column(name, target)
+            assert slope(sizes, biases) == pytest.approx(0, abs=0.1)
+            assert biases.min() > 1e-2
+    for name in ("emaml", "leave_one_out"):
+        np.testing.assert_allclose(column(name, finite), 0.0, atol=1e-10)
+    exponents = {"leave_one_out": -0.5, "dice": -0.5, "plain": -0.5, "emaml": 0.5}
+    for name, exponent in exponents.items():
+        spreads = column(name, "spread")
+        assert slope(sizes, spreads) == pytest.approx(exponent, abs=0.05), name
 
 
-def test_the_bias_of_dice_falls_as_one_over_n(bandit):
-    assert slope(*column(bandit, "dice", "to the limit")) == pytest.approx(-1, abs=0.1)
+def test_slopes_on_decision_problems():
+    """Of means by definition, which ``test_estimators_exact`` holds the code to.
 
-
-@pytest.mark.parametrize("target", ["to the limit", "to the finite-sample gradient"])
-@pytest.mark.parametrize("name", ["first_order", "plain"])
-def test_the_bias_of_plain_differentiation_does_not_fall(bandit, name, target):
-    sizes, biases = column(bandit, name, target)
-    assert slope(sizes, biases) == pytest.approx(0, abs=0.1)
-    assert biases.min() > 1e-2
-
-
-@pytest.mark.parametrize("name", ["emaml", "leave_one_out"])
-def test_sampling_terms_have_no_bias(bandit, name):
-    _, biases = column(bandit, name, "to the finite-sample gradient")
-    np.testing.assert_allclose(biases, 0.0, atol=1e-10)
-
-
-@pytest.mark.parametrize(
-    ("name", "exponent"), [("leave_one_out", -0.5), ("emaml", 0.5), ("dice", -0.5)]
-)
-def test_how_the_spread_goes_with_n(bandit, name, exponent):
-    found = slope(*column(bandit, name, "spread"))
-    assert found == pytest.approx(exponent, abs=0.05)
-
-
-def test_the_bias_of_dice_on_a_decision_problem():
-    """Of its mean by definition, which ``test_estimators_exact`` holds the code to."""
+    Below four episodes the next order in 1/N still shows.
+    """
     theta = np.random.default_rng(7).normal(size=6)
-    sizes = (2, 4, 8, 12)
+    sizes = (4, 8, 12)
     with jax.enable_x64(True):
-        tau = jax.tree.map(jnp.asarray, en.three_tasks(stochastic=False)[0])
+        tasks = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves), *en.three_tasks(stochastic=False)
+        )
         setting = en.Setting((3, 2), RATE, 0.9, jnp.zeros((3, 3)))
 
         @jax.jit
         def biases(theta, drawn):
-            limit = ex.limit_gradient(theta, tau, setting, 1)
-            finite = jax.grad(lambda x: ex.finite_sample(x, x, tau, setting, drawn, 1))(
-                theta
-            )
-            dice, plain = (
-                ex.mean_meta_gradient(kind, theta, tau, setting, drawn, 1)
-                for kind in ("dice", "plain")
-            )
-            pairs = (dice, limit), (plain, limit), (plain, finite), (finite, limit)
-            return [jnp.linalg.norm(a - b) for a, b in pairs]
+            def differences(tau):
+                limit = ex.limit_gradient(theta, tau, setting, 1)
+                dice, plain = (
+                    ex.mean_meta_gradient(kind, theta, tau, setting, drawn, 1)
+                    for kind in ("dice", "plain")
+                )
+                term = ex.mean_sampling_term(theta, tau, setting, drawn, 1)
+                finite = plain + term
+                return dice - limit, finite - limit, plain - limit, plain - finite
 
-        found = np.array(
-            [biases(jnp.asarray(theta), en.counted(8, size)) for size in sizes]
-        )
-    dice, plain_limit, plain_finite, between = found.T
+            return [jnp.linalg.norm(each) for each in jax.vmap(differences)(tasks)]
+
+        found = [biases(jnp.asarray(theta), en.counted(8, size)) for size in sizes]
+    dice, finite, plain_limit, plain_finite = np.array(found).T
     assert slope(sizes, dice) == pytest.approx(-1, abs=0.1)
-    assert slope(sizes, between) == pytest.approx(-1, abs=0.1)
+    assert slope(sizes, finite) == pytest.approx(-1, abs=0.1)
     assert slope(sizes, plain_limit) == pytest.approx(0, abs=0.1)
     assert slope(sizes, plain_finite) == pytest.approx(0, abs=0.1)
