@@ -18,7 +18,10 @@ episodes grows,
 | `leave_one_out` | finite-sample               | none     | falls, for one      |
 |                 |                             |          | inner update        |
 
-Every one is exact at its word: the tests enumerate all samples of small MDPs.
+Each is exact at its word where losses average over episodes (or all episodes are as
+long) and the outer advantage has ``discount_steps=True`` or a discount of one: the
+tests enumerate all samples of small MDPs. A baseline makes the growth of ``emaml``
+slower, not another.
 """
 
 from collections.abc import Callable

@@ -79,7 +79,9 @@ def leave_one_out_term(
     ``U(D_k without n)`` and ``U(D_k)``. The ``N`` updates run one after the other, so
     that memory does not grow with ``N``. With several inner updates, what later ones
     add to the return is not in the bracket: it weighs the scores of the earlier samples
-    as in :func:`score_term`, with no bias and a spread that does not fall.
+    as in :func:`score_term`, with no bias and a spread that grows, if from less. Where
+    the outer discount is below one, the bracket is that of the discounted return if
+    the outer advantage has ``discount_steps=True``.
 
     Args:
         inner_loss: its advantage estimator says which steps of the support count.

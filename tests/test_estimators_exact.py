@@ -74,6 +74,17 @@ def tasks_and_baselines(discount, stochastic):
         (2, 1, 1.0, False),
         (2, 2, 0.9, False),
         (1, 2, 0.9, True),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [
+                (1, 1, 0.9, False),
+                (1, 2, 1.0, False),
+                (2, 1, 0.9, False),
+                (2, 2, 1.0, False),
+                (1, 1, 1.0, True),
+                (1, 2, 1.0, True),
+            ]
+        ),
     ],
 )
 def test_the_mean_meta_gradient(num_updates, size, discount, stochastic):
