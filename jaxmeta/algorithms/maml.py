@@ -10,7 +10,7 @@ import optax
 from jaxmeta import adaptation, advantages, inner, learner, losses, outer
 from jaxmeta.advantages import Advantage
 from jaxmeta.losses import Loss
-from jaxmeta.types import Experience, MetaLearner, Policy, TaskDistribution
+from jaxmeta.types import Dataset, Experience, MetaLearner, Policy, TaskDistribution
 
 
 def maml(
@@ -45,12 +45,14 @@ def maml(
         outer_optimizer: descends the outer loss.
         num_tasks: ``M`` tasks per meta-update.
         num_updates: ``K`` inner updates.
-        num_episodes: ``N`` episodes per inner update, and in the query.
+        num_episodes: ``N`` episodes per inner update, and in the query; examples, for a
+            Dataset.
         length: ``T`` steps per episode; by default the environment's horizon.
         advantage: of the default losses; ``linear_baseline()`` by default. It has no
             place beside two losses of your own.
-        inner_loss: ``losses.policy_gradient`` by default.
-        outer_loss: ``losses.policy_gradient`` by default.
+        inner_loss: ``losses.policy_gradient`` by default; on a Dataset
+            ``losses.squared_error``, or ``negative_log_likelihood`` for classes.
+        outer_loss: by default the same.
         outer_loss_weights: of the outer loss after each of the last inner updates; by
             default the very last alone. A weight for each of the ``K`` trains every
             step of adaptation (the multi-step loss of Antoniou, Edwards and Storkey,
@@ -80,9 +82,11 @@ def maml(
             )
     if advantage is not None and inner_loss is not None and outer_loss is not None:
         raise ValueError("advantage: both losses are given, and have their own")
-    advantage = advantages.linear_baseline() if advantage is None else advantage
-    inner_loss = inner_loss or losses.policy_gradient(policy, advantage)
-    outer_loss = outer_loss or losses.policy_gradient(policy, advantage)
+    default = losses.default_supervised(tasks.environment, policy, advantage)
+    if default is None:
+        advantage = advantages.linear_baseline() if advantage is None else advantage
+        default = losses.policy_gradient(policy, advantage)
+    inner_loss, outer_loss = inner_loss or default, outer_loss or default
     for loss in (inner_loss, outer_loss):
         losses.check_length(loss, length, tasks.environment)
     if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
@@ -102,9 +106,10 @@ def maml(
         path, _ = adaptation.adaptation_path(meta_params, experience, inner=adapter)
         total, info = jnp.zeros(()), {}
         for update, weight in enumerate(outer_loss_weights, start=first_loss):
-            # What the params after an update acted is the support of the next one.
-            is_last = update == num_updates
-            batch = experience.query if is_last else _at(experience.support, update)
+            # What the params after an update acted is the support of the next one;
+            # examples are the same for all of them.
+            is_query = update == num_updates or isinstance(tasks.environment, Dataset)
+            batch = experience.query if is_query else _at(experience.support, update)
             loss, info = outer_loss(_at(path, update), batch)
             total = total + weight * loss
         return total, info

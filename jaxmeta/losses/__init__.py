@@ -1,5 +1,10 @@
 """Losses on a batch: ``loss(params, batch) -> (scalar to minimise, info)``."""
 
+from jaxmeta.losses.supervised import (
+    default_supervised,
+    negative_log_likelihood,
+    squared_error,
+)
 from jaxmeta.losses.surrogates import (
     AdvantageLoss,
     Loss,
@@ -14,6 +19,9 @@ __all__ = [
     "Loss",
     "check_length",
     "clipped_surrogate",
+    "default_supervised",
     "likelihood_ratio",
+    "negative_log_likelihood",
     "policy_gradient",
+    "squared_error",
 ]

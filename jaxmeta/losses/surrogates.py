@@ -15,16 +15,24 @@ parameters. ``pi_old`` is the recorded distribution, never a re-evaluation.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmeta.advantages import Advantage
 from jaxmeta.rollouts import unroll
-from jaxmeta.types import Environment, Info, Params, Policy, Transition
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Examples,
+    Info,
+    Params,
+    Policy,
+    Transition,
+)
 
-Loss = Callable[[Params, Transition], tuple[jax.Array, Info]]
+Loss = Callable[[Params, Any], tuple[jax.Array, Info]]
 """``(params, batch [N, T]) -> (scalar to minimise, info)``; any function will do."""
 
 Average = Literal["step", "episode"]
@@ -142,7 +150,9 @@ def clipped_surrogate(
     )
 
 
-def check_length(loss: Loss, length: int | None, environment: Environment) -> None:
+def check_length(
+    loss: Loss, length: int | None, environment: Environment | Dataset
+) -> None:
     """Check that rollouts are as long as ``loss`` needs them.
 
     Args:
@@ -174,6 +184,11 @@ def _loss(
         raise ValueError(f"average must be 'step' or 'episode', got {average!r}")
 
     def loss(params: Params, batch: Transition) -> tuple[jax.Array, Info]:
+        if isinstance(batch, Examples):
+            raise TypeError(
+                "loss: it is one of reinforcement learning, and these are examples of "
+                "a Dataset; use losses.squared_error or negative_log_likelihood"
+            )
         output, next_values = jax.vmap(lambda t: unroll(policy, params, t))(batch)
         if output.value is not None and not advantage.needs_critic:
             raise ValueError(

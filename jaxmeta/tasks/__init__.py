@@ -1,23 +1,30 @@
 """Distributions over tasks.
 
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
-samplers (a plain value is the same for all tasks); :func:`finite` splits a finite set
+samplers (a plain value is the same for all tasks); :func:`supervised` and
+:func:`from_arrays` make tasks of labelled examples; :func:`finite` splits a finite set
 of tasks into training and test tasks; the others are the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
-from jaxmeta.tasks.named import navigation2d
+from jaxmeta.tasks.datasets import Score, from_arrays, supervised
+from jaxmeta.tasks.named import Sinusoid, navigation2d, sinusoids
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
 from jaxmeta.tasks.splits import finite
 
 __all__ = [
     "Sampler",
+    "Score",
+    "Sinusoid",
     "Task",
     "choice",
     "finite",
+    "from_arrays",
     "from_gymnax",
     "log_uniform",
     "navigation2d",
     "normal",
+    "sinusoids",
+    "supervised",
     "uniform",
 ]
