@@ -10,7 +10,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import batching, rollouts, trees
-from jaxmeta.types import Environment, Experience, Info, Inner, Key, Params, Policy
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Examples,
+    Experience,
+    Info,
+    Inner,
+    Key,
+    Params,
+    Policy,
+)
 
 
 def collect(
@@ -18,7 +28,7 @@ def collect(
     meta_params: Params,
     task: Any,
     *,
-    environment: Environment,
+    environment: Environment | Dataset,
     policy: Policy,
     inner: Inner,
     num_updates: int,
@@ -28,24 +38,30 @@ def collect(
 ) -> Experience:
     """Interact with one task: act, update, act again, with fresh episodes each time.
 
-    No gradient passes through it: differentiate :func:`adapt` on what it returns.
+    No gradient passes through it: differentiate :func:`adapt` on what it returns. Of a
+    Dataset it draws examples once, and every update learns from the same support, as
+    in the field's K-shot protocol.
 
     Args:
         key: consumed.
         meta_params: what adaptation starts from.
         task: the task.
-        environment: where to act.
+        environment: where to act, or a Dataset to draw examples from.
         policy: who acts.
         inner: how data changes the agent.
         num_updates: ``K`` inner updates.
-        num_episodes: ``N`` episodes per update, and as many of the adapted policy.
+        num_episodes: ``N`` episodes per update, and as many of the adapted policy; for
+            a Dataset, examples in the support, and as many others in the query.
         length: ``T`` steps per episode.
         task_batch_size: under ``jax.vmap`` over tasks, acting is on all of them at
             once, updates are on so many at a time; see ``batching.map_tasks``.
 
     Returns:
-        The experience: support ``[K, N, T]``, query ``[N, T]``.
+        The experience: support ``[K, N, T]``, query ``[N, T]``; of examples without
+        the ``T``.
     """
+    if isinstance(environment, Dataset):
+        return _draw(key, environment, task, num_updates, num_episodes)
     meta_params = jax.lax.stop_gradient(meta_params)
     key_inner, key_act = jax.random.split(key)
     keys = jax.random.split(key_inner, num_updates + 1)
@@ -79,6 +95,23 @@ def collect(
     _, batches = jax.lax.scan(act_then_update, state, steps)
     support = jax.tree.map(lambda leaf: leaf[:-1], batches)
     query = jax.tree.map(lambda leaf: leaf[-1], batches)
+    return Experience(keys=keys, support=support, query=query)
+
+
+def _draw(
+    key: Key, dataset: Dataset, task: Any, num_updates: int, num_examples: int
+) -> Experience:
+    """Examples of one task: the same ``N`` for every update, ``N`` others as query."""
+    key_inner, key_examples = jax.random.split(key)
+    drawn = dataset.examples(key_examples, task, 2 * num_examples)
+    support = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(
+            leaf[None, :num_examples], (num_updates, num_examples, *leaf.shape[1:])
+        ),
+        drawn,
+    )
+    query = jax.tree.map(lambda leaf: leaf[num_examples:], drawn)
+    keys = jax.random.split(key_inner, num_updates + 1)
     return Experience(keys=keys, support=support, query=query)
 
 
@@ -154,7 +187,10 @@ def batch_after(experience: Experience, update: int) -> Any:
     """What the agent did after so many inner updates, ``[N, T]``.
 
     The data of an update is the support of the next one; that of the last, the query.
+    Examples are the query whatever the number of updates.
     """
+    if isinstance(experience.query, Examples):
+        return experience.query
     num_updates = experience.keys.shape[0] - 1
     if update == num_updates:
         return experience.query

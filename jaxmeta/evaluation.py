@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, batching, checks, rollouts
-from jaxmeta.learner import experience_returns
+from jaxmeta.learner import performance
 from jaxmeta.returns import first_episode_return
 from jaxmeta.types import (
+    Dataset,
     Environment,
     Experience,
     Key,
@@ -33,7 +34,8 @@ def adaptation_curve(
     """Mean first-episode return of each task, before adaptation and after each update.
 
     It is compiled; nothing is learned across tasks. Where the learner's ``length`` is
-    below the horizon, the return is that of the steps seen.
+    below the horizon, the return is that of the steps seen. For a Dataset it is the
+    mean score on the query examples, which is that of the mode in any case.
 
     Args:
         key: consumed.
@@ -41,7 +43,7 @@ def adaptation_curve(
             than it was trained with, make a second one; the meta-params fit both.
         meta_params: what to evaluate.
         tasks: held-out tasks, or the training distribution; their environment, where
-            the agent acts, may differ in all but its spaces and its horizon.
+            the agent acts, may differ in all but its kind, spaces and horizon.
         num_tasks: how many tasks to draw.
         mode: act with the mode of the distribution. The agent still adapts to data it
             sampled; each return is then that of fresh episodes without exploration.
@@ -104,9 +106,17 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
         experience = learner.collect(
             key_collect, meta_params, task, environment=tasks.environment
         )
-        sampled = experience_returns(experience)
+        sampled = performance(
+            meta_params,
+            experience,
+            environment=tasks.environment,
+            policy=learner.policy,
+            inner=learner.inner,
+        )
         if not mode:
             return (sampled,)
+        if isinstance(tasks.environment, Dataset):
+            return sampled, sampled  # a score is of the whole prediction
         return sampled, _mode_returns(
             key_mode, learner, meta_params, tasks, task, experience
         )
@@ -115,8 +125,9 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
 
 
-def _check_fit(trained: Environment, tested: Environment) -> None:
+def _check_fit(trained: Environment | Dataset, tested: Environment | Dataset) -> None:
     pairs = {
+        "kind": (type(trained).__name__, type(tested).__name__),
         "observation": (trained.observation, tested.observation),
         "action space": (_space(trained.action), _space(tested.action)),
         "horizon": (trained.horizon, tested.horizon),

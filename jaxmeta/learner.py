@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import adaptation, checks, policies, trees
+from jaxmeta import adaptation, batching, checks, policies, rollouts, trees
 from jaxmeta.returns import first_episode_return
 from jaxmeta.types import (
+    Dataset,
+    Environment,
     Experience,
     Info,
     Inner,
@@ -43,7 +46,8 @@ def meta_learner(
     adapted policy) and hands it to the outer learner. Its info holds ``returns``
     ``[K + 1]``, the mean return before adaptation and after each inner update (of the
     first ``length`` steps of an episode, where that is less than the horizon);
-    ``environment_steps``; and the info of the outer learner.
+    ``environment_steps``; and the info of the outer learner. For a Dataset an episode
+    is an example: see :func:`performance` for ``returns``.
 
     Args:
         tasks: the distribution of tasks.
@@ -53,8 +57,10 @@ def meta_learner(
         meta_init: ``key -> meta_params``.
         num_tasks: ``M`` tasks per update.
         num_updates: ``K`` inner updates per task.
-        num_episodes: ``N`` episodes per inner update, and in the query.
-        length: ``T`` steps per episode; by default the environment's horizon.
+        num_episodes: ``N`` episodes per inner update, and in the query; for a Dataset
+            the examples ("shots") of the support, and as many others in the query.
+        length: ``T`` steps per episode; by default the environment's horizon. A
+            Dataset has none.
         task_batch_size: tasks whose inner updates run at a time while experience is
             collected; see ``batching.map_tasks``.
 
@@ -66,6 +72,12 @@ def meta_learner(
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     num_updates = checks.positive_int("num_updates", num_updates, minimum=0)
     num_episodes = checks.positive_int("num_episodes", num_episodes)
+    is_dataset = isinstance(environment, Dataset)
+    if is_dataset and length is not None:
+        raise ValueError(
+            f"length must be None for a Dataset, whose examples have no time, got "
+            f"{length}"
+        )
     length = environment.horizon if length is None else length
     length = checks.positive_int("length", length)
     if task_batch_size is not None:
@@ -83,35 +95,44 @@ def meta_learner(
         task_batch_size=task_batch_size,
     )
     adapt = partial(adaptation.adapt, inner=inner)
+    measure = partial(performance, environment=environment, policy=policy, inner=inner)
 
     def init(key: Key) -> MetaState:
         checks.typed_key(key)
         meta_params = trees.strong_types(meta_init(key))
         return MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
 
+    def interact(key, key_outer, meta_params, drawn) -> tuple[Params, Experience]:
+        """The meta-params that acted on each task, ``[M]`` or ``[M, P]``, and how."""
+        keys = jax.random.split(key, num_tasks)
+        if outer.propose is None:
+            each = jax.vmap(collect, in_axes=(0, None, 0))
+            acting = jax.tree.map(
+                lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)),
+                meta_params,
+            )
+            return acting, each(keys, meta_params, drawn)
+        propose = jax.vmap(outer.propose, in_axes=(0, None))
+        proposals = propose(jax.random.split(key_outer, num_tasks), meta_params)
+        each = jax.vmap(jax.vmap(collect, in_axes=(None, 0, None)))
+        return proposals, each(keys, proposals, drawn)
+
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
         key_tasks, key_collect, key_outer = jax.random.split(key, 3)
         drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
-        keys = jax.random.split(key_collect, num_tasks)
-        if outer.propose is None:
-            each = jax.vmap(collect, in_axes=(0, None, 0))
-            experience = each(keys, state.meta_params, drawn)
-        else:
-            propose = jax.vmap(outer.propose, in_axes=(0, None))
-            proposals = propose(
-                jax.random.split(key_outer, num_tasks), state.meta_params
-            )
-            each = jax.vmap(jax.vmap(collect, in_axes=(None, 0, None)))
-            experience = each(keys, proposals, drawn)
+        acting, experience = interact(key_collect, key_outer, state.meta_params, drawn)
         meta_params, outer_state, info = outer.update(
             key_outer, state.meta_params, state.outer_state, experience
         )
-        returns_of = experience_returns
-        for _ in experience.keys.shape[:-1]:  # tasks, and proposals where there are
-            returns_of = jax.vmap(returns_of)
-        returns = returns_of(experience).reshape(-1, num_updates + 1)
-        steps = len(returns) * (num_updates + 1) * num_episodes * length
+        returns = batching.map_tasks(
+            measure if outer.propose is None else jax.vmap(measure),
+            acting,
+            experience,
+            batch_size=task_batch_size,
+        ).reshape(-1, num_updates + 1)
+        batches = 2 if is_dataset else num_updates + 1
+        steps = len(returns) * batches * num_episodes * length
         info = {
             **info,
             "returns": jnp.mean(returns, axis=0),
@@ -119,17 +140,59 @@ def meta_learner(
         }
         return MetaState(meta_params, outer_state, state.step + 1), info
 
-    def probe(key: Key) -> Params:
+    def probe(key: Key) -> Any:
         meta_params = init(key).meta_params
-        return adapt(meta_params, collect(key, meta_params, tasks.sample(key)))[0]
+        experience = collect(key, meta_params, tasks.sample(key))
+        return adapt(meta_params, experience)[0], measure(meta_params, experience)
 
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
     return MetaLearner(init, update, collect, adapt, policy, environment, inner)
 
 
-def experience_returns(experience: Experience) -> jax.Array:
-    """Mean first-episode return before adaptation and after each update, ``[K+1]``."""
+def performance(
+    meta_params: Params,
+    experience: Experience,
+    *,
+    environment: Environment | Dataset,
+    policy: Policy,
+    inner: Inner,
+) -> jax.Array:
+    """How good the agent was in one task before adaptation and after each update.
 
+    In an environment the mean first-episode return of the episodes it acted; for a
+    Dataset the mean score of its predictions on the query examples.
+
+    Args:
+        meta_params: those the experience was collected with.
+        experience: of one task.
+        environment: where it was collected.
+        policy: who acted.
+        inner: how data changes the agent.
+
+    Returns:
+        ``[K + 1]``.
+
+    Raises:
+        ValueError: if the score of a Dataset is no scalar.
+    """
+    if not isinstance(environment, Dataset):
+        return _returns(experience)
+    path, _ = adaptation.adaptation_path(meta_params, experience, inner=inner)
+
+    def mean_score(params: Params) -> jax.Array:
+        predictions = rollouts.predict(policy, params, experience.query)
+        scores = jax.vmap(environment.score)(predictions, experience.query.targets)
+        if scores.ndim != 1:
+            raise ValueError(
+                f"score of {environment.name}: it must be a scalar (), got "
+                f"{scores.shape[1:]}"
+            )
+        return jnp.mean(scores)
+
+    return jax.vmap(mean_score)(path)
+
+
+def _returns(experience: Experience) -> jax.Array:
     def mean_return(batch: Transition) -> jax.Array:
         is_first = batch.timestep.is_first
         return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))

@@ -11,7 +11,13 @@ from gymnax.environments import spaces
 from jaxmeta import checks
 from jaxmeta.conditioning import ContextParams, with_context
 from jaxmeta.distributions import Categorical, DiagonalGaussian
-from jaxmeta.types import Environment, Policy, PolicyOutput, Timestep
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Policy,
+    PolicyOutput,
+    Timestep,
+)
 
 __all__ = [
     "MLP",
@@ -37,14 +43,17 @@ class MLP(linen.Module):
         activation: between the layers.
         critic: whether to estimate the value too.
         initial_std: standard deviation of continuous actions before learning; it is a
-            learned parameter that does not depend on the observation.
+            learned parameter that does not depend on the observation. None: it is one,
+            and no parameter.
+        output_scale: of the initial weights of the last layer.
     """
 
     action_space: Any
     hidden: Sequence[int]
     activation: Activation
     critic: bool
-    initial_std: float
+    initial_std: float | None
+    output_scale: float
 
     @linen.compact
     def __call__(self, observation: jax.Array) -> PolicyOutput:
@@ -52,10 +61,13 @@ class MLP(linen.Module):
         features = observation.reshape(-1)
         value = self._stack(features, 1, 1.0, "critic")[0] if self.critic else None
         if isinstance(self.action_space, spaces.Discrete):
-            logits = self._stack(features, self.action_space.n, 0.01, "policy")
+            size = self.action_space.n
+            logits = self._stack(features, size, self.output_scale, "policy")
             return PolicyOutput(Categorical(logits), value)
         size = self.action_space.shape[0]
-        mean = self._stack(features, size, 0.01, "policy")
+        mean = self._stack(features, size, self.output_scale, "policy")
+        if self.initial_std is None:
+            return PolicyOutput(_unit_gaussian(mean), value)
         constant = linen.initializers.constant(jnp.log(self.initial_std))
         log_std = self.param("log_std", constant, (size,), jnp.float32)
         return PolicyOutput(DiagonalGaussian(mean, log_std.astype(mean.dtype)), value)
@@ -67,12 +79,11 @@ class MLP(linen.Module):
                 width, kernel_init=orthogonal(2**0.5), name=f"{name}_{i}"
             )
             x = self.activation(layer(x))
-        # A small last layer starts the policy close to uniform over actions.
         return linen.Dense(size, kernel_init=orthogonal(scale), name=f"{name}_out")(x)
 
 
 def mlp(
-    environment: Environment,
+    environment: Environment | Dataset,
     *,
     hidden: Sequence[int] = (64, 64),
     activation: Activation = jnp.tanh,
@@ -80,6 +91,8 @@ def mlp(
     initial_std: float = 1.0,
 ) -> Policy:
     """A perceptron: softmax over discrete actions, Gaussian over continuous ones.
+
+    The targets of a Dataset are its actions; there the Gaussian is of unit variance.
 
     Args:
         environment: what it acts in; sets the sizes of input and output.
@@ -91,7 +104,8 @@ def mlp(
 
     Raises:
         TypeError: if ``environment`` is none, or ``hidden`` no sequence of integers.
-        ValueError: if a hidden size or ``initial_std`` is not positive.
+        ValueError: if a hidden size or ``initial_std`` is not positive, or if a Dataset
+            would leave a critic or ``initial_std`` without use.
     """
     _check_environment(environment)
     if not isinstance(hidden, Sequence):
@@ -100,7 +114,16 @@ def mlp(
     if not initial_std > 0:
         raise ValueError(f"initial_std must be positive, got {initial_std}")
     space = environment.action
-    module = MLP(space, hidden, activation, critic, initial_std)
+    if isinstance(environment, Dataset):
+        if initial_std != 1.0:
+            raise ValueError(
+                "initial_std: the predictions of a Dataset's targets have unit "
+                f"variance, got {initial_std}; leave it out"
+            )
+        module = MLP(space, hidden, activation, critic, None, 1.0)
+    else:
+        # A small last layer starts the policy close to uniform over actions.
+        module = MLP(space, hidden, activation, critic, initial_std, 0.01)
     return from_linen(module, environment)
 
 
@@ -109,12 +132,13 @@ def is_head(path: str) -> bool:
     return "_out/" in path
 
 
-def from_linen(module: linen.Module, environment: Environment) -> Policy:
+def from_linen(module: linen.Module, environment: Environment | Dataset) -> Policy:
     """A policy from a Linen module without memory.
 
     Args:
-        module: maps one observation to a ``PolicyOutput``, to a distribution, or to
-            logits ``[A]`` (discrete actions). Its variables are the params.
+        module: maps one observation to a ``PolicyOutput``, to a distribution, to logits
+            ``[A]`` (discrete actions), or to a prediction ``[D]`` (regression, on a
+            Dataset). Its variables are the params.
         environment: what it acts in.
 
     Raises:
@@ -146,14 +170,15 @@ def from_linen(module: linen.Module, environment: Environment) -> Policy:
 
 
 def from_nnx(
-    constructor: Callable[[nnx.Rngs], nnx.Module], environment: Environment
+    constructor: Callable[[nnx.Rngs], nnx.Module], environment: Environment | Dataset
 ) -> Policy:
     """A policy from an NNX module without memory.
 
     Args:
         constructor: ``rngs -> module``; the module maps one observation to a
-            ``PolicyOutput``, to a distribution, or to logits ``[A]``. Its
-            ``nnx.Param`` state is the params; it may have no other state.
+            ``PolicyOutput``, to a distribution, to logits ``[A]``, or to a prediction
+            ``[D]`` (regression). Its ``nnx.Param`` state is the params; it may have no
+            other state.
         environment: what it acts in.
 
     Raises:
@@ -187,7 +212,7 @@ def from_nnx(
     return _memoryless(init, call, environment)
 
 
-def check_policy(policy: Policy, environment: Environment) -> PolicyOutput:
+def check_policy(policy: Policy, environment: Environment | Dataset) -> PolicyOutput:
     """The shapes of a policy's output, checked against the action space.
 
     Raises:
@@ -203,7 +228,7 @@ def check_policy(policy: Policy, environment: Environment) -> PolicyOutput:
     return output
 
 
-def first_timestep(environment: Environment) -> Timestep:
+def first_timestep(environment: Environment | Dataset) -> Timestep:
     """A timestep of zeros, as at the start of a trial."""
     space = environment.action
     return Timestep(
@@ -215,14 +240,14 @@ def first_timestep(environment: Environment) -> Timestep:
 
 
 def _check_environment(environment: Any) -> None:
-    if not isinstance(environment, Environment):
+    if not isinstance(environment, Environment | Dataset):
         raise TypeError(
-            "environment must be an Environment, such as tasks.environment, got "
-            f"{type(environment).__name__}"
+            "environment must be an Environment or a Dataset, such as "
+            f"tasks.environment, got {type(environment).__name__}"
         )
 
 
-def _memoryless(init, call, environment: Environment) -> Policy:
+def _memoryless(init, call, environment: Environment | Dataset) -> Policy:
     def apply(params, carry, timestep):
         output = _as_output(call(params, timestep.observation), environment)
         return output, carry
@@ -232,12 +257,18 @@ def _memoryless(init, call, environment: Environment) -> Policy:
     return policy
 
 
-def _as_output(output: Any, environment: Environment) -> PolicyOutput:
+def _unit_gaussian(mean: jax.Array) -> DiagonalGaussian:
+    return DiagonalGaussian(mean, jnp.zeros_like(mean))
+
+
+def _as_output(output: Any, environment: Environment | Dataset) -> PolicyOutput:
     """Complete what a user's network returned to a PolicyOutput."""
     if isinstance(output, PolicyOutput):
         return output
     if isinstance(output, jax.Array):
         if not isinstance(environment.action, spaces.Discrete):
+            if isinstance(environment, Dataset):
+                return PolicyOutput(_unit_gaussian(output), None)
             raise ValueError(
                 "policy: the network returned an array, which is read as the logits "
                 f"of discrete actions, but the action space is {environment.action}; "
@@ -247,7 +278,7 @@ def _as_output(output: Any, environment: Environment) -> PolicyOutput:
     return PolicyOutput(output, None)
 
 
-def _check_output(output: PolicyOutput, environment: Environment) -> None:
+def _check_output(output: PolicyOutput, environment: Environment | Dataset) -> None:
     space, distribution = environment.action, output.distribution
     if not hasattr(distribution, "log_prob") or not hasattr(distribution, "sample"):
         raise ValueError(
@@ -269,6 +300,10 @@ def _check_output(output: PolicyOutput, environment: Environment) -> None:
         raise ValueError(
             f"policy: it draws actions of shape {action.shape} and dtype {action.dtype}"
             f", the action space is {space}"
+        )
+    if output.value is not None and isinstance(environment, Dataset):
+        raise ValueError(
+            "policy: it has a critic, which the examples of a Dataset would never train"
         )
     if output.value is not None and output.value.shape != ():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Acting in one environment, and re-evaluating a policy along a recorded trajectory."""
+"""Acting in one environment, and evaluating a policy on what was recorded."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxmeta.policies import first_timestep
 from jaxmeta.types import (
     Environment,
+    Examples,
     Key,
     Params,
     Policy,
@@ -157,3 +158,24 @@ def unroll(
     if not jax.tree.leaves(carry):
         return jax.vmap(lambda transition: step(carry, transition)[1])(transitions)
     return jax.lax.scan(step, carry, transitions)[1]
+
+
+def predict(policy: Policy, params: Params, examples: Examples) -> Any:
+    """The distributions ``[N]`` of the targets of examples; the targets are not seen.
+
+    Args:
+        policy: the policy; each input is all it sees of a trial.
+        params: its params.
+        examples: ``[N]``; of their targets the shape and dtype alone matter.
+    """
+
+    def one(example: Examples) -> Any:
+        timestep = Timestep(
+            observation=example.inputs,
+            previous_action=jnp.zeros_like(example.targets),
+            previous_reward=jnp.zeros((), jnp.float32),
+            is_first=jnp.ones((), bool),
+        )
+        return policy.apply(params, policy.initial_carry(), timestep)[0].distribution
+
+    return jax.vmap(one)(examples)

@@ -84,6 +84,19 @@ class Transition(NamedTuple):
     next_observation: jax.Array
 
 
+class Examples(NamedTuple):
+    """Labelled examples of a supervised task; a batch has a leading ``[N]``.
+
+    Attributes:
+        inputs: ``[N, ...]`` float32.
+        targets: ``[N, D]`` float32 for regression, ``[N]`` int32 classes for
+            classification.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+
+
 class StepResult(NamedTuple):
     """What one environment step returns; ``observation`` is after auto-reset."""
 
@@ -115,10 +128,35 @@ class Environment(NamedTuple):
     name: str
 
 
-class TaskDistribution(NamedTuple):
-    """An environment and a distribution ``sample(key) -> task`` over its tasks."""
+class Dataset(NamedTuple):
+    """A supervised problem as pure functions of a task, in an environment's place.
 
-    environment: Environment
+    A policy sees an input where it would see an observation; the mode of what it
+    returns is its prediction.
+
+    Attributes:
+        examples: ``(key, task, num) -> Examples [num]`` of one task, independent or
+            distinct ones. Support and query of a task are halves of one such draw.
+        observation: shape and dtype of one input.
+        action: the gymnax space of one target, a ``Box`` of shape ``(D,)`` for
+            regression, ``Discrete`` for classification.
+        score: ``(distribution, target) -> []`` of one prediction, higher is better.
+        horizon: one; an example is an episode of one step.
+        name: for messages and plots.
+    """
+
+    examples: Callable[[Key, Any, int], Examples]
+    observation: jax.ShapeDtypeStruct
+    action: Any
+    score: Callable[[Any, jax.Array], jax.Array]
+    horizon: int
+    name: str
+
+
+class TaskDistribution(NamedTuple):
+    """A distribution ``sample(key) -> task`` over tasks, and where they are met."""
+
+    environment: Environment | Dataset
     sample: Callable[[Key], Any]
 
 
@@ -150,12 +188,12 @@ class Inner(NamedTuple):
     Attributes:
         init: ``(key, meta_params) -> state`` at the start of a task.
         update: ``(key, meta_params, state, batch) -> (state, info)``, one unit of
-            adaptation from a batch of transitions ``[N, T]``.
+            adaptation from a batch of transitions ``[N, T]`` or examples ``[N]``.
         params: ``(meta_params, state) -> policy params`` to act with.
     """
 
     init: Callable[[Key, Params], Any]
-    update: Callable[[Key, Params, Any, Transition], tuple[Any, Info]]
+    update: Callable[[Key, Params, Any, Any], tuple[Any, Info]]
     params: Callable[[Params, Any], Params]
 
 
@@ -165,13 +203,15 @@ class Experience(NamedTuple):
     Attributes:
         keys: ``[K + 1]`` keys of ``Inner.init`` and of the ``K`` updates, so that
             replaying the updates repeats them exactly.
-        support: transitions ``[K, N, T]``; update ``k`` learned from ``support[k]``.
-        query: transitions ``[N, T]`` of the adapted policy.
+        support: transitions ``[K, N, T]``, or examples ``[K, N]``; update ``k``
+            learned from ``support[k]``.
+        query: transitions ``[N, T]`` of the adapted policy, or examples ``[N]`` that
+            are not those of the support.
     """
 
     keys: Key
-    support: Transition
-    query: Transition
+    support: Any
+    query: Any
 
 
 class Outer(NamedTuple):
@@ -213,7 +253,8 @@ class MetaLearner(NamedTuple):
         init: ``(key) -> MetaState``.
         update: ``(key, state) -> (MetaState, info)``, one whole meta-iteration: sample
             tasks, act, adapt, act again, improve. Its info holds ``returns``
-            ``[K + 1]`` and ``environment_steps`` ``[]`` besides what else there is.
+            ``[K + 1]`` (scores, for a Dataset) and ``environment_steps`` ``[]`` (there
+            the examples drawn) besides what else there is.
         collect: ``(key, meta_params, task) -> Experience``, interaction with one task,
             without gradient. ``environment=`` acts in another one of the same spaces.
         adapt: ``(meta_params, experience) -> (policy params, info)``, the same inner
@@ -228,5 +269,5 @@ class MetaLearner(NamedTuple):
     collect: Callable[..., Experience]
     adapt: Callable[[Params, Experience], tuple[Params, Info]]
     policy: Policy
-    environment: Environment
+    environment: Environment | Dataset
     inner: Inner

@@ -70,8 +70,14 @@ def es_maml(
     adapter = inner.gradient(chosen.inner_loss, inner_optimizer, first_order=True)
 
     def objective(meta_params: Params, experience: Experience):
-        del meta_params
-        return -learner.experience_returns(experience)[-1], {}
+        returns = learner.performance(
+            meta_params,
+            experience,
+            environment=tasks.environment,
+            policy=policy,
+            inner=adapter,
+        )
+        return -returns[-1], {}
 
     return learner.meta_learner(
         tasks,

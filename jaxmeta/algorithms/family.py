@@ -51,9 +51,16 @@ def choose(
         TypeError: if ``estimator`` is none.
         ValueError: if two of the arguments contradict each other.
     """
+    supervised = losses.default_supervised(tasks.environment, policy, advantage)
+    inner_loss, outer_loss = inner_loss or supervised, outer_loss or supervised
     if estimator is None:
         estimator = DEFAULT_ESTIMATOR if inner_loss is None else "plain"
     estimator = estimators.get(estimator)
+    if supervised is not None and estimator.name not in ("plain", "first_order"):
+        raise ValueError(
+            "estimator: no policy draws the examples of a Dataset, so 'plain' and "
+            f"'first_order' alone have a meaning, got {estimator.name!r}"
+        )
     needs_updates = needs_updates or estimator.sampling_term is not None
     checks.positive_int("num_updates", num_updates, minimum=int(needs_updates))
     inner_has_its_own = inner_loss is not None or inner_advantage is not None

@@ -45,7 +45,8 @@ def maml(
         outer_optimizer: descends the outer loss.
         num_tasks: ``M`` tasks per meta-update.
         num_updates: ``K`` inner updates.
-        num_episodes: ``N`` episodes per inner update, and in the query.
+        num_episodes: ``N`` episodes per inner update, and in the query; examples, for a
+            Dataset.
         length: ``T`` steps per episode; by default the environment's horizon.
         estimator: of the meta-gradient, by name or as one of ``jaxmeta.estimators``,
             where they are compared; ``"first_order"`` is FOMAML. By default ``"lvc"``,
@@ -53,8 +54,10 @@ def maml(
         advantage: of the default losses; ``linear_baseline()`` by default. It has no
             place beside two losses of your own.
         inner_advantage: of the default inner loss; ``advantage`` by default.
-        inner_loss: the estimator's by default.
-        outer_loss: ``losses.policy_gradient`` by default.
+        inner_loss: the estimator's by default; on a Dataset ``losses.squared_error``,
+            or ``negative_log_likelihood`` for classes.
+        outer_loss: ``losses.policy_gradient`` by default; on a Dataset, as the inner
+            one.
         outer_loss_weights: of the outer loss after each of the last inner updates; by
             default the very last alone. A weight for each of the ``K`` trains every
             step of adaptation (the multi-step loss of Antoniou, Edwards and Storkey,

@@ -113,7 +113,11 @@ def promp(
         inner_advantage=inner_advantage,
         default_outer_loss=clipped,
     )
-    assert isinstance(chosen.inner_loss, AdvantageLoss)
+    if not isinstance(chosen.inner_loss, AdvantageLoss):
+        raise ValueError(
+            "tasks: promp bounds how far the distribution of actions moves; on a "
+            "Dataset use maml"
+        )
     adapter = inner.gradient(
         chosen.inner_loss, inner_optimizer, first_order=chosen.first_order
     )

@@ -1,6 +1,11 @@
 """Losses on a batch: ``loss(params, batch) -> (scalar to minimise, info)``."""
 
 from jaxmeta.losses.dice import dice, loaded_dice
+from jaxmeta.losses.supervised import (
+    default_supervised,
+    negative_log_likelihood,
+    squared_error,
+)
 from jaxmeta.losses.surrogates import (
     AdvantageLoss,
     Loss,
@@ -16,9 +21,12 @@ __all__ = [
     "Loss",
     "check_length",
     "clipped_surrogate",
+    "default_supervised",
     "dice",
     "evaluate",
     "likelihood_ratio",
     "loaded_dice",
+    "negative_log_likelihood",
     "policy_gradient",
+    "squared_error",
 ]

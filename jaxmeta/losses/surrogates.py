@@ -16,16 +16,25 @@ never a re-evaluation.
 """
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmeta.advantages import Advantage, Estimate
 from jaxmeta.rollouts import unroll
-from jaxmeta.types import Environment, Info, Params, Policy, PolicyOutput, Transition
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Examples,
+    Info,
+    Params,
+    Policy,
+    PolicyOutput,
+    Transition,
+)
 
-Loss = Callable[[Params, Transition], tuple[jax.Array, Info]]
+Loss = Callable[[Params, Any], tuple[jax.Array, Info]]
 """``(params, batch [N, T]) -> (scalar to minimise, info)``; any function will do."""
 
 Average = Literal["step", "episode"]
@@ -181,7 +190,9 @@ def clipped_surrogate(
     )
 
 
-def check_length(loss: Loss, length: int | None, environment: Environment) -> None:
+def check_length(
+    loss: Loss, length: int | None, environment: Environment | Dataset
+) -> None:
     """Check that rollouts are as long as ``loss`` needs them.
 
     Args:
@@ -231,6 +242,11 @@ def advantage_loss(
         raise ValueError(f"average must be 'step' or 'episode', got {average!r}")
 
     def function(params: Params, batch: Transition) -> tuple[jax.Array, Info]:
+        if isinstance(batch, Examples):
+            raise TypeError(
+                "loss: it is one of reinforcement learning, and these are examples of "
+                "a Dataset; use losses.squared_error or negative_log_likelihood"
+            )
         output, estimate = evaluate(policy, advantage, params, batch)
         weights, count = estimate.weights, loss.num_averaged(estimate.weights)
         log_prob = output.distribution.log_prob(batch.action)

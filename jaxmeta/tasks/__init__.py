@@ -1,15 +1,19 @@
 """Distributions over tasks.
 
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
-samplers (a plain value is the same for all tasks); :func:`finite` splits a finite set
+samplers (a plain value is the same for all tasks); :func:`supervised` and
+:func:`from_arrays` make tasks of labelled examples; :func:`finite` splits a finite set
 of tasks into training and test tasks; the others are the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
+from jaxmeta.tasks.datasets import Score, from_arrays, supervised
 from jaxmeta.tasks.named import (
+    Sinusoid,
     bernoulli_bandit,
     corners2d,
     navigation2d,
+    sinusoids,
     tabular_mdp,
 )
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
@@ -17,15 +21,20 @@ from jaxmeta.tasks.splits import finite
 
 __all__ = [
     "Sampler",
+    "Score",
+    "Sinusoid",
     "Task",
     "bernoulli_bandit",
     "choice",
     "corners2d",
     "finite",
+    "from_arrays",
     "from_gymnax",
     "log_uniform",
     "navigation2d",
     "normal",
+    "sinusoids",
+    "supervised",
     "tabular_mdp",
     "uniform",
 ]

@@ -1,5 +1,7 @@
 """The task distributions of the field's benchmarks, by name."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -10,8 +12,9 @@ from jaxmeta.environments import (
     TabularMDP,
 )
 from jaxmeta.tasks.adapter import from_gymnax
+from jaxmeta.tasks.datasets import supervised
 from jaxmeta.tasks.samplers import uniform
-from jaxmeta.types import TaskDistribution
+from jaxmeta.types import Key, TaskDistribution
 
 
 def navigation2d(*, action_scale: float = 0.1, horizon: int = 100) -> TaskDistribution:
@@ -97,3 +100,32 @@ def tabular_mdp(
         params={"transitions": transitions, "rewards": rewards},
         horizon=horizon,
     )
+
+
+class Sinusoid(NamedTuple):
+    """A task of :func:`sinusoids`, ``y = amplitude sin(x - phase)``; both ``[]``."""
+
+    amplitude: jax.Array
+    phase: jax.Array
+
+
+def sinusoids() -> TaskDistribution:
+    """Regression of ``y = A sin(x - phase)``, the field's first supervised benchmark.
+
+    Amplitude ``A ~ U[0.1, 5]`` and phase ``~ U[0, pi]`` of a task, ``x ~ U[-5, 5]``;
+    inputs and targets are ``[1]``.
+
+    Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
+    of Deep Networks", 2017, section 5.1.
+    """
+    amplitude, phase, x = uniform(0.1, 5.0), uniform(0.0, jnp.pi), uniform(-5, 5, (1,))
+
+    def sample_task(key: Key) -> Sinusoid:
+        key_amplitude, key_phase = jax.random.split(key)
+        return Sinusoid(amplitude(key_amplitude), phase(key_phase))
+
+    def sample_example(key: Key, task: Sinusoid) -> tuple[jax.Array, jax.Array]:
+        inputs = x(key)
+        return inputs, task.amplitude * jnp.sin(inputs - task.phase)
+
+    return supervised(sample_task, sample_example, name="sinusoids")
