@@ -140,11 +140,11 @@ def test_the_divergence_is_from_what_was_recorded():
 
 def test_steps_of_weight_zero_do_not_count_and_each_task_counts_the_same():
     mean = jnp.array([[[0.0, 1.0, jnp.nan]], [[2.0, jnp.nan, jnp.nan]]])[..., None]
-    experience = recorded(DiagonalGaussian(mean, jnp.zeros_like(mean)))
+    counts = jnp.array([[[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]]])
+    experience = recorded(DiagonalGaussian(mean, jnp.zeros_like(mean)), counts)
 
     def masked(theta, one):
-        weights = jnp.isfinite(one.query.distribution.mean[..., 0]) * 1.0
-        return of_mean(theta, one)[0], weights
+        return of_mean(theta, one)[0], one.query.reward
 
     _, info = update(outer.trust_region(linear, masked), 0.0, experience)
     np.testing.assert_allclose(info["kl"], (0.25 + 2.0) / 2, rtol=1e-6)
@@ -164,13 +164,20 @@ def test_without_a_usable_gradient_nothing_changes(slope):
 
 
 def test_a_policy_that_does_not_depend_on_the_params_is_left_alone():
-    def constant(theta, experience):
-        return of_mean(0.0 * theta, experience)
+    """Damping alone sets no length; what its rounding leaves must not either."""
 
-    learner = outer.trust_region(linear, constant)
-    theta, info = update(learner, jnp.arange(1.0, 2.0), recorded(gaussian(0.0, 0.0)))
-    assert theta == 1
-    assert info["step_size"] == 0
+    def cubic(theta, experience):
+        return jnp.sum(theta**3), {}
+
+    def constant(theta, experience):
+        return of_mean(0.0 * jnp.sum(theta), experience)
+
+    start = np.random.default_rng(0).normal(size=(20, 100)).astype(np.float32)
+    update = jax.vmap(outer.trust_region(cubic, constant).update, (None, 0, None, None))
+    experience = recorded(gaussian(0.0, 0.0))
+    new, _, info = jax.jit(update)(jax.random.key(0), start, (), experience)
+    np.testing.assert_array_equal(new, start)
+    np.testing.assert_array_equal(info["step_size"], np.zeros(20))
 
 
 def test_a_candidate_that_is_not_finite_is_not_accepted():
