@@ -1,6 +1,7 @@
 """Natural-gradient steps of bounded KL divergence, through adaptation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxmeta import batching, checks
+from jaxmeta.outer.conjugate_gradient import conjugate_gradient
 from jaxmeta.outer.gradient import Objective
 from jaxmeta.types import Experience, Outer, Params
 
@@ -101,16 +103,14 @@ def trust_region(
         )
         gradient, _ = ravel_pytree(gradients)
         theta, unravel = ravel_pytree(meta_params)
-        linear = batching.map_tasks(
-            lambda one: _linearize(distribution, meta_params, one),
-            experience,
-            batch_size=task_batch_size,
+        linear, push = _linearize(
+            distribution, meta_params, experience, task_batch_size
         )
 
         def curvature(vector: Vector) -> Vector:
+            tangent = unravel(vector)
             product = mean_over_tasks(
-                lambda one: _gauss_newton_product(one, meta_params, unravel(vector)),
-                linear,
+                lambda one: _gauss_newton_product(push, one, tangent), linear
             )
             return ravel_pytree(product)[0]
 
@@ -143,13 +143,16 @@ def trust_region(
     return Outer(lambda meta_params: (), update)
 
 
+Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v
+
+
 class _Linear(NamedTuple):
     """The adapted policy on the query of one task, linear in the meta-params."""
 
     distribution: Any
     weights: jax.Array
     kl: jax.Array
-    push: Callable[[Params], Any]  # J v, a pytree: it holds the arrays it needs
+    residuals: list[jax.Array]  # all that products with its Jacobian depend on
 
 
 class _Candidate(NamedTuple):
@@ -161,17 +164,33 @@ class _Candidate(NamedTuple):
 
 
 def _linearize(
-    distribution: AdaptedDistribution, meta_params: Params, experience: Experience
-) -> _Linear:
-    now, push, weights = jax.linearize(
-        lambda params: distribution(params, experience), meta_params, has_aux=True
-    )
-    return _Linear(now, weights, _mean_kl(experience.query, now, weights), push)
+    distribution: AdaptedDistribution,
+    meta_params: Params,
+    experience: Experience,
+    task_batch_size: int | None,
+) -> tuple[_Linear, Push]:
+    """Linearize every task ``[M]``, and how to multiply with the Jacobian of one."""
+    programs = []
+
+    def one_task(one):
+        now, push, weights = jax.linearize(
+            lambda params: distribution(params, one), meta_params, has_aux=True
+        )
+        residuals, program = jax.tree.flatten(push)
+        programs.append(program)
+        kl = _mean_kl(one.query, now, weights)
+        return _Linear(now, weights, kl, residuals)
+
+    linear = batching.map_tasks(one_task, experience, batch_size=task_batch_size)
+
+    def push(residuals, tangent):
+        # One program per trace, all the same: a last, smaller piece has its own trace.
+        return jax.tree.unflatten(programs[0], residuals)(tangent)
+
+    return linear, push
 
 
-def _gauss_newton_product(
-    linear: _Linear, meta_params: Params, tangent: Params
-) -> Params:
+def _gauss_newton_product(push: Push, linear: _Linear, tangent: Params) -> Params:
     """``J' F J`` times a tangent of the meta-params, for one task."""
     now = linear.distribution
 
@@ -180,9 +199,9 @@ def _gauss_newton_product(
         # negative, even on experience of other meta-params.
         return _weighted_mean(now.kl(other), linear.weights)
 
-    pull = jax.linear_transpose(linear.push, meta_params)
-    fisher = jax.jvp(jax.grad(divergence), (now,), (linear.push(tangent),))[1]
-    return pull(fisher)[0]
+    jacobian = partial(push, linear.residuals)
+    fisher = jax.jvp(jax.grad(divergence), (now,), (jacobian(tangent),))[1]
+    return jax.linear_transpose(jacobian, tangent)(fisher)[0]
 
 
 def _mean_kl(query, new: Any, weights: jax.Array) -> jax.Array:
@@ -208,51 +227,12 @@ def _full_step(
         lambda vector: curvature(vector) + damping * vector, gradient, num_cg
     )
     # x'Hx, without one more product: (H + damping I) x = gradient - residual.
-    square = jnp.vdot(x, gradient - residual) - damping * jnp.vdot(x, x)
-    good = jnp.isfinite(square) & (square > 0)
+    damped = jnp.vdot(x, gradient - residual)
+    square = damped - damping * jnp.vdot(x, x)
+    # Where damping is all there is, what is left of it is rounding.
+    good = jnp.isfinite(square) & (square > 16 * jnp.finfo(x.dtype).eps * damped)
     scale = jnp.sqrt(2.0 * radius / jnp.where(good, square, 1.0))
     return jnp.where(good, -scale * x, 0.0)
-
-
-def conjugate_gradient(
-    product: Callable[[Vector], Vector], target: Vector, num_iterations: int
-) -> tuple[Vector, Vector]:
-    """Solve ``A x = target``, with A symmetric and positive, starting from zero.
-
-    Args:
-        product: ``v -> A v``.
-        target: ``[P]``.
-        num_iterations: at most; it stops where nothing is left to solve, or a product
-            is not positive.
-
-    Returns:
-        ``x`` and the residual ``target - A x``, each ``[P]``.
-
-    Source: Hestenes and Stiefel, "Methods of Conjugate Gradients for Solving Linear
-    Systems", 1952.
-    """
-    start = jnp.vdot(target, target)
-    negligible = jnp.finfo(target.dtype).eps ** 2 * start
-
-    def proceed(carry):
-        iteration, _, _, _, square = carry
-        return (iteration < num_iterations) & (square > negligible)
-
-    def iterate(carry):
-        iteration, x, residual, direction, square = carry
-        image = product(direction)
-        curvature = jnp.vdot(direction, image)
-        positive = curvature > 0
-        rate = jnp.where(positive, square / jnp.where(positive, curvature, 1.0), 0.0)
-        x = x + rate * direction
-        residual = residual - rate * image
-        left = jnp.where(positive, jnp.vdot(residual, residual), 0.0)
-        direction = residual + left / square * direction
-        return iteration + 1, x, residual, direction, left
-
-    initial = (jnp.zeros((), jnp.int32), jnp.zeros_like(target), target, target, start)
-    _, x, residual, _, _ = jax.lax.while_loop(proceed, iterate, initial)
-    return x, residual
 
 
 def _line_search(
