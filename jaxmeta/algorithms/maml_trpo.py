@@ -87,7 +87,10 @@ def maml_trpo(
             "advantages.linear_baseline"
         )
     adapter = inner.gradient(
-        chosen.inner_loss, inner_optimizer, first_order=chosen.first_order
+        chosen.inner_loss,
+        inner_optimizer,
+        first_order=chosen.first_order,
+        rematerialize=False,  # every product would do it again
     )
     objective = objectives.after_adaptation(
         adapter, chosen.outer_loss, sampling_term=chosen.sampling_term
