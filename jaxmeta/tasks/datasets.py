@@ -189,8 +189,8 @@ def _space(
 
 
 def _check_numbers(label: str, dtype: Any) -> None:
-    # bfloat16 is a float to jax, and not to numpy.
-    if not (jnp.issubdtype(dtype, jnp.floating) or np.dtype(dtype).kind in "biu"):
+    kinds = (jnp.floating, jnp.integer, jnp.bool_)
+    if not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         raise TypeError(f"{label} must hold real numbers, got dtype {dtype}")
 
 
