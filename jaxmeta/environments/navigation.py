@@ -60,14 +60,10 @@ class Navigation2D(environment.Environment[EnvState, EnvParams]):
         move = jnp.clip(params.action_scale * action, -limit, limit)
         position = state.position + move
         offset = position - params.goal
-        reward = self._reward(jnp.sqrt(jnp.sum(offset**2)), params)
+        reward = -jnp.sqrt(jnp.sum(offset**2))
         terminated = jnp.all(jnp.abs(offset) < params.tolerance)
         state = EnvState(position=position, time=state.time + 1)
         return position, state, reward, terminated, {}
-
-    def _reward(self, distance: jax.Array, params: Any) -> jax.Array:
-        del params
-        return -distance
 
     def reset_env(
         self, key: jax.Array, params: EnvParams
@@ -111,37 +107,6 @@ class Navigation2D(environment.Environment[EnvState, EnvParams]):
         """
         positions = np.asarray(state.position).reshape(1, -1, 2)
         return plot_trajectories({"path": positions}, np.asarray(params.goal))
-
-
-class SparseNavigation2D(Navigation2D):
-    """:class:`Navigation2D` that pays nothing but near the goal.
-
-    The reward is ``max(0, 1 - distance / reach)`` and
-    reaching the goal does not end the episode: an agent must have been there to know.
-
-    Args:
-        reach: the distance from the goal at which the reward begins; positive.
-    """
-
-    def __init__(self, reach: float = 0.25):
-        super().__init__()
-        if not reach > 0:
-            raise ValueError(f"reach must be positive, got {reach}")
-        self._reach = reach
-
-    @property
-    def default_params(self) -> EnvParams:
-        """A goal at the origin, which is nowhere near enough to end an episode."""
-        return EnvParams(tolerance=0.0)
-
-    def _reward(self, distance: jax.Array, params: Any) -> jax.Array:
-        del params
-        return jnp.maximum(0.0, 1.0 - distance / self._reach)
-
-    @property
-    def name(self) -> str:
-        """Environment name."""
-        return "SparseNavigation2D"
 
 
 def plot_trajectories(trajectories: dict[str, Any], goal: Any):

@@ -11,7 +11,7 @@ from jaxmeta.tasks.datasets import Score, from_arrays, supervised
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
-    corners2d,
+    corners,
     navigation2d,
     sinusoids,
     tabular_mdp,
@@ -26,7 +26,7 @@ __all__ = [
     "Task",
     "bernoulli_bandit",
     "choice",
-    "corners2d",
+    "corners",
     "finite",
     "from_arrays",
     "from_gymnax",

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 
 from jaxmeta.environments import (
     BernoulliBandit,
+    Corners,
     Navigation2D,
-    SparseNavigation2D,
     TabularMDP,
 )
 from jaxmeta.tasks.adapter import from_gymnax
 from jaxmeta.tasks.datasets import supervised
-from jaxmeta.tasks.samplers import uniform
+from jaxmeta.tasks.samplers import choice, uniform
 from jaxmeta.types import Key, TaskDistribution
 
 
@@ -34,30 +34,18 @@ def navigation2d(*, action_scale: float = 0.1, horizon: int = 100) -> TaskDistri
     return from_gymnax(Navigation2D(), params=params, horizon=horizon)
 
 
-def corners2d(
-    *, reach: float = 0.25, action_scale: float = 0.1, horizon: int = 30
-) -> TaskDistribution:
-    """2D navigation to one of the corners of ``[-0.5, 0.5]^2``, with sparse rewards.
-
-    Nothing is paid further than ``reach`` from the goal, so an agent that adapts must
-    have looked into the corners before (after Rothfuss et al., "ProMP", 2019).
+def corners(*, size: int = 5, horizon: int = 8) -> TaskDistribution:
+    """A grid of which one corner pays, each with equal probability.
 
     Args:
-        reach: the distance from the goal at which the reward begins.
-        action_scale: as in :func:`navigation2d`.
+        size: cells per side, an odd number.
         horizon: steps in an episode.
 
     Raises:
-        ValueError: if ``reach`` or ``action_scale`` is not positive.
+        ValueError: if ``size`` is even, or below three.
     """
-    if not action_scale > 0:
-        raise ValueError(f"action_scale must be positive, got {action_scale}")
-
-    def corner(key):
-        return jax.random.rademacher(key, (2,)).astype(jnp.float32) * 0.5
-
-    params = {"goal": corner, "action_scale": action_scale}
-    return from_gymnax(SparseNavigation2D(reach), params=params, horizon=horizon)
+    params = {"corner": choice([0, 1, 2, 3])}
+    return from_gymnax(Corners(size), params=params, horizon=horizon)
 
 
 def bernoulli_bandit(num_arms: int, *, horizon: int = 10) -> TaskDistribution:
