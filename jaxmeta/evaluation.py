@@ -87,7 +87,7 @@ def _checked(key, learner, meta_params, tasks, *, num_tasks, mode, task_batch_si
         raise TypeError(
             "meta_params must be state.meta_params, got the whole MetaState"
         )
-    _check_fit(learner.environment, tasks.environment)
+    check_fit(learner.environment, tasks.environment)
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
@@ -115,7 +115,12 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
 
 
-def _check_fit(trained: Environment, tested: Environment) -> None:
+def check_fit(trained: Environment, tested: Environment) -> None:
+    """Check that an agent made for one environment can act in another.
+
+    Raises:
+        ValueError: if their spaces or their horizons differ.
+    """
     pairs = {
         "observation": (trained.observation, tested.observation),
         "action space": (_space(trained.action), _space(tested.action)),

@@ -124,7 +124,9 @@ def meta_learner(
         return adapt(meta_params, collect(key, meta_params, tasks.sample(key)))[0]
 
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
-    return MetaLearner(init, update, collect, adapt, policy, environment, inner)
+    return MetaLearner(
+        init, update, collect, adapt, policy, environment, inner, outer.objective
+    )
 
 
 def experience_returns(experience: Experience) -> jax.Array:

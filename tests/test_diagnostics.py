@@ -1,0 +1,260 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxmeta as jm
+from jaxmeta.diagnostics import comparison, pairs
+from jaxmeta.environments import MatchProbe
+from jaxmeta.types import Experience, Inner, MetaLearner, MetaState, TaskDistribution
+
+PROBE = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
+POLICY = jm.policies.mlp(PROBE.environment, hidden=())
+SIZE = 20
+MEAN = np.eye(SIZE, dtype=np.float32)[0] * 2.0  # of the gradient, by construction
+SHIFT = np.eye(SIZE, dtype=np.float32)[1]  # of a biased one
+
+
+def tasks_of(*gradients):
+    """Tasks whose gradients are these, each as likely as the others."""
+    gradients = jnp.asarray(np.stack(gradients))
+
+    def sample(key):
+        return gradients[jax.random.randint(key, (), 0, len(gradients))]
+
+    return TaskDistribution(PROBE.environment, sample)
+
+
+def known_learner(estimate, noise=1.0, num_updates=0, rate=0.0):
+    """``estimate`` makes a gradient of that of the task and of two noise vectors."""
+
+    def init(key):
+        del key
+        return MetaState(jnp.zeros(SIZE), (), jnp.zeros((), jnp.int32))
+
+    def collect(key, meta_params, task, environment=None):
+        del meta_params, environment
+        noises = noise * jax.random.normal(key, (2, SIZE))
+        keys = jax.random.split(key, num_updates + 1)
+        return Experience(keys, jnp.ones(num_updates), (task, noises))
+
+    def objective(meta_params, experience):
+        gradient = estimate(experience.query[0], *experience.query[1])
+        return jnp.sum(meta_params * gradient), {}
+
+    inner = Inner(
+        init=lambda key, meta_params: meta_params,
+        update=lambda key, meta_params, state, batch: (state + rate * batch, {}),
+        params=lambda meta_params, state: state,
+    )
+    return MetaLearner(
+        init,
+        lambda key, state: (state, {}),
+        collect,
+        lambda meta_params, experience: (meta_params, {}),
+        POLICY,
+        PROBE.environment,
+        inner,
+        objective,
+    )
+
+
+UNBIASED = known_learner(lambda task, first, second: task + first)
+# The same mean by other noise, in part the same, and thrice as much in all.
+NOISY = known_learner(lambda task, first, second: task + first + 8**0.5 * second)
+BIASED = known_learner(lambda task, first, second: task + first + SHIFT)
+DOUBLE = known_learner(lambda task, first, second: 2.0 * (task + first))
+THETA = jnp.zeros(SIZE)
+
+
+def compare(key, learner, reference, **options):
+    options = {"num_tasks": 4, "num_batches": 400, **options}
+    tasks = tasks_of(MEAN)
+    return jm.diagnostics.compare_estimators(
+        key, learner, reference, THETA, tasks, **options
+    )
+
+
+def contains(interval, value):
+    return interval.low <= value <= interval.high
+
+
+def test_a_bias_of_known_size(key):
+    """Noise cancels exactly in the difference, not in the cosine."""
+    result = compare(key, BIASED, UNBIASED)
+    assert contains(result.bias, 0.5)
+    assert contains(result.cosine, 2 / 5**0.5)
+    assert contains(result.scale, 1.0)
+    # Both have noise of variance SIZE / num_tasks, and means of length sqrt(5) and 2.
+    for spread, length in ((result.spread, 5**0.5), (result.reference_spread, 2.0)):
+        assert contains(spread, 5**0.5 / length)
+        assert spread.high - spread.low < 0.3
+    assert contains(result.spread_ratio, 2 / 5**0.5)
+    assert result.bias.low > 0.45
+    assert result.cosine.high < 1.0
+
+
+def test_noise_is_not_taken_for_bias(key):
+    """Both means are the same; those of 100 batches are half of one apart."""
+    result = compare(key, NOISY, UNBIASED, num_batches=100)
+    assert result.bias.low == 0.0
+    assert result.bias.mean < 0.3
+    assert contains(result.cosine, 1.0)
+    assert result.cosine.mean > 0.95
+    assert contains(result.scale, 1.0)
+    assert contains(result.spread, 45**0.5 / 2)
+    assert contains(result.spread_ratio, 3.0)
+
+
+def test_alignment_is_the_mean_cosine_to_the_true_gradient(key):
+    result = compare(key, NOISY, UNBIASED)
+    for alignment, noise in (
+        (result.alignment, 9.0),
+        (result.reference_alignment, 1.0),
+    ):
+        noises = np.random.default_rng(0).normal(size=(20_000, SIZE))
+        drawn = MEAN + (noise / 4) ** 0.5 * noises
+        expected = np.mean(drawn[:, 0] / np.linalg.norm(drawn, axis=1))
+        assert contains(alignment, expected)
+        assert alignment.high - alignment.low < 0.1
+
+
+def test_units_show_in_the_scale(key):
+    result = compare(key, DOUBLE, UNBIASED)
+    np.testing.assert_allclose(result.scale, 2.0, rtol=1e-5)
+    np.testing.assert_allclose(result.cosine, 1.0, rtol=1e-5)
+    np.testing.assert_allclose(result.bias, 1.0, rtol=1e-5)
+    np.testing.assert_allclose(result.spread_ratio, 1.0, rtol=1e-5)
+
+
+def test_what_cannot_be_known_is_said(key):
+    """A gradient whose mean is zero has no direction."""
+    nothing = known_learner(lambda task, first, second: first)
+    tasks = tasks_of(MEAN)
+    for seed in range(3):
+        result = jm.diagnostics.compare_estimators(
+            jax.random.key(seed),
+            UNBIASED,
+            nothing,
+            THETA,
+            tasks,
+            num_tasks=4,
+            num_batches=10,
+        )
+        assert jnp.isinf(result.bias.high)
+        assert (result.cosine.low, result.cosine.high) == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("learner", "truths"),
+    [
+        (NOISY, {"bias": 0.0, "cosine": 1.0, "spread": 45**0.5 / 2}),
+        (BIASED, {"bias": 0.5, "cosine": 2 / 5**0.5, "spread": 1.0}),
+    ],
+)
+def test_intervals_cover_the_truth(key, learner, truths):
+    """In 95% of repetitions, or more where there is no bias."""
+
+    def one(key):
+        return comparison._compare(
+            key, THETA, learner, UNBIASED, tasks_of(MEAN), (4, 50, None), 0.95, 200
+        )
+
+    result = jax.jit(jax.vmap(one))(jax.random.split(key, 100))
+    for name, truth in truths.items():
+        interval = getattr(result, name)
+        low, high = np.asarray(interval.low), np.asarray(interval.high)
+        covered = np.mean((low <= truth + 1e-5) & (truth - 1e-5 <= high))
+        assert covered >= 0.85, name
+
+
+def agreement(key, learner, *gradients, **options):
+    options = {"num_tasks": 40, **options}
+    tasks = tasks_of(*gradients)
+    return jm.diagnostics.gradient_agreement(key, learner, THETA, tasks, **options)
+
+
+SILENT = known_learner(lambda task, first, second: task)
+
+
+def test_agreement_without_noise(key):
+    """Alike, opposite, and at a right angle: E g = 0 and (2, 2)/2."""
+    alike = agreement(key, SILENT, MEAN)
+    np.testing.assert_allclose(alike, 1.0, rtol=1e-5)
+    opposite = agreement(key, SILENT, MEAN, -MEAN)
+    assert contains(opposite.cosine, 0.0)
+    assert opposite.cosine.mean < 0.1
+    np.testing.assert_allclose(opposite.cosine, opposite.coherence, atol=1e-5)
+    right_angle = agreement(key, SILENT, MEAN, 10 * MEAN, num_tasks=200)
+    np.testing.assert_allclose(right_angle.cosine, 1.0, rtol=1e-5)
+    assert contains(right_angle.coherence, 11**2 / 2 / 101)
+
+
+def test_pairs_of_tasks_are_of_different_ones(key):
+    """Of two opposite tasks, one each, the cosine is -1, not that with itself."""
+    counts = jnp.ones((1, 2))
+    gradients = jnp.stack([MEAN, -MEAN])
+    assert pairs.mean_over_pairs(counts, gradients, gradients) == -4.0
+    twice = jnp.array([[2.0, 1.0]])  # one drawn twice is still no pair
+    assert pairs.mean_over_pairs(twice, gradients, gradients) == -4.0
+
+
+def test_agreement_is_not_lost_in_noise(key):
+    """The naive cosine of single gradients would be 4 / (4 + SIZE) = 1 / 6."""
+    result = agreement(key, UNBIASED, MEAN, num_tasks=100, num_experiences=8)
+    for value in result:
+        assert contains(value, 1.0)
+        assert value.mean > 0.9
+    half = agreement(key, UNBIASED, MEAN, 2 * SHIFT, num_tasks=100, num_experiences=8)
+    for value in half:
+        assert contains(value, 0.5)
+        assert value.high < 0.9
+
+
+def test_agreement_of_noise_is_unknown(key):
+    nothing = known_learner(lambda task, first, second: first)
+    result = agreement(key, nothing, MEAN, num_tasks=10, num_experiences=2)
+    assert not jnp.isfinite(result.coherence.high)
+
+
+def maml(estimator, **options):
+    options = {
+        "inner_optimizer": optax.sgd(0.5),
+        "outer_optimizer": optax.sgd(1.0),
+        "num_tasks": 3,
+        "num_updates": 1,
+        "num_episodes": 5,
+        "outer_loss": jm.losses.policy_gradient(
+            POLICY, jm.advantages.reward_to_go(), average="episode"
+        ),
+        "inner_advantage": jm.advantages.reward_to_go(),
+        **options,
+    }
+    return jm.maml(PROBE, POLICY, estimator=estimator, **options)
+
+
+def on_the_probe(key, learner, reference, num_batches=10, **options):
+    meta_params = learner.init(jax.random.key(1)).meta_params
+    return jm.diagnostics.compare_estimators(
+        key, learner, reference, meta_params, PROBE, num_batches=num_batches, **options
+    )
+
+
+def test_an_estimator_against_itself(key):
+    result = on_the_probe(key, maml("lvc"), maml("lvc"), num_tasks=10)
+    np.testing.assert_allclose(result.bias, 0.0, atol=1e-5)
+    for one in (result.cosine, result.scale, result.spread_ratio):
+        np.testing.assert_allclose(one, 1.0, rtol=1e-5)
+
+
+def test_leave_one_out_has_the_mean_of_emaml_and_less_noise(key):
+    learner, reference = (
+        maml(name, num_episodes=20) for name in ("leave_one_out", "emaml")
+    )
+    result = on_the_probe(key, learner, reference, num_batches=50, num_tasks=10)
+    print(result)
+    assert result.bias.low == 0.0
+    assert contains(result.cosine, 1.0)
+    assert result.spread_ratio.high < 0.8
+    assert result.alignment.mean > result.reference_alignment.mean
