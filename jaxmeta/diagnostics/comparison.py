@@ -33,8 +33,9 @@ class Comparison(NamedTuple):
             cosine of 1 is a difference of units (``average`` of the outer losses).
         spread: ``sqrt(E|a - mu_a|^2) / |mu_a|``, noise over signal of one batch.
         reference_spread: ``sqrt(E|b - mu_b|^2) / |mu_b|``.
-        spread_ratio: the first by the second; the learner needs its square times the
-            tasks to be as precise as the reference.
+        spread_ratio: ``sqrt(E|a - mu_a|^2 / E|b - mu_b|^2)``, known also where the
+            means are not. In the same units, the learner needs its square times the
+            tasks to have as little noise as the reference.
         alignment: ``E[cos(a, mu_b)]``, how well one batch points where it should.
         reference_alignment: ``E[cos(b, mu_b)]``.
     """
@@ -148,10 +149,7 @@ def _compare(
     # Not aa - 2 ab + bb: what is nearly the same would drown in rounding errors.
     squared_bias = pairs.mean_over_pairs(counts, a - b, a - b)
     norm_a, norm_b = pairs.positive_root(aa), pairs.positive_root(bb)
-    spreads = [
-        jnp.sqrt(jnp.maximum(pairs.mean_of_squares(counts, g) - square, 0.0)) / norm
-        for g, square, norm in ((a, aa, norm_a), (b, bb, norm_b))
-    ]
+    noise_a, noise_b = pairs.noise(counts, a), pairs.noise(counts, b)
     alignments = [
         jnp.clip(pairs.mean_over_pairs(counts, pairs.unit(g), b) / norm_b, -1.0, 1.0)
         for g in (a, b)
@@ -161,9 +159,9 @@ def _compare(
         cosine=interval(jnp.clip(ab / (norm_a * norm_b), -1.0, 1.0), -1.0, 1.0),
         bias=interval(jnp.sqrt(jnp.maximum(squared_bias, 0.0)) / norm_b, 0.0, jnp.inf),
         scale=interval(ab / norm_b**2, -jnp.inf, jnp.inf),
-        spread=interval(spreads[0], 0.0, jnp.inf),
-        reference_spread=interval(spreads[1], 0.0, jnp.inf),
-        spread_ratio=interval(spreads[0] / spreads[1], 0.0, jnp.inf),
+        spread=interval(noise_a / norm_a, 0.0, jnp.inf),
+        reference_spread=interval(noise_b / norm_b, 0.0, jnp.inf),
+        spread_ratio=interval(noise_a / noise_b, 0.0, jnp.inf),
         alignment=interval(alignments[0], -1.0, 1.0),
         reference_alignment=interval(alignments[1], -1.0, 1.0),
     )

@@ -57,10 +57,15 @@ def interval(
     return Interval(values[0], low, high)
 
 
-def mean_of_squares(counts: jax.Array, a: jax.Array) -> jax.Array:
-    """Mean of ``|a_i|^2`` ``[R]``, drawn ``counts`` ``[R, B]`` times."""
-    squares = jnp.sum(a**2, axis=-1)
-    return jnp.matmul(counts, squares, precision="highest") / len(a)
+def noise(counts: jax.Array, a: jax.Array) -> jax.Array:
+    """``sqrt(E|a_i - mu_a|^2)`` ``[R]``, for rows drawn ``counts`` ``[R, B]`` times.
+
+    The variance is half the mean of ``|a_i - a_j|^2`` over the same pairs.
+    """
+    weights = counts * (jnp.sum(counts, axis=1, keepdims=True) - counts)
+    squares = jnp.matmul(weights, jnp.sum(a**2, axis=1), precision="highest")
+    squares = squares / jnp.sum(weights, axis=1)
+    return jnp.sqrt(jnp.maximum(squares - mean_over_pairs(counts, a, a), 0.0))
 
 
 def positive_root(square: jax.Array) -> jax.Array:
