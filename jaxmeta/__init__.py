@@ -3,6 +3,7 @@
 from jaxmeta import (
     adaptation,
     advantages,
+    diagnostics,
     distributions,
     environments,
     estimators,
@@ -47,6 +48,7 @@ __all__ = [
     "anil",
     "bootstrap_interval",
     "cavia",
+    "diagnostics",
     "distributions",
     "emaml",
     "environments",

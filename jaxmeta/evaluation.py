@@ -89,7 +89,7 @@ def _checked(key, learner, meta_params, tasks, *, num_tasks, mode, task_batch_si
         raise TypeError(
             "meta_params must be state.meta_params, got the whole MetaState"
         )
-    _check_fit(learner.environment, tasks.environment)
+    check_fit(learner.environment, tasks.environment)
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
@@ -125,7 +125,12 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
 
 
-def _check_fit(trained: Environment | Dataset, tested: Environment | Dataset) -> None:
+def check_fit(trained: Environment | Dataset, tested: Environment | Dataset) -> None:
+    """Check that an agent made for one environment can act in another.
+
+    Raises:
+        ValueError: if their spaces or their horizons differ.
+    """
     pairs = {
         "kind": (type(trained).__name__, type(tested).__name__),
         "observation": (trained.observation, tested.observation),

@@ -146,7 +146,9 @@ def meta_learner(
         return adapt(meta_params, experience)[0], measure(meta_params, experience)
 
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
-    return MetaLearner(init, update, collect, adapt, policy, environment, inner)
+    return MetaLearner(
+        init, update, collect, adapt, policy, environment, inner, outer.objective
+    )
 
 
 def performance(

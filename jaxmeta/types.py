@@ -225,11 +225,15 @@ class Outer(NamedTuple):
             a task in place of ``meta_params``, all with the same random numbers; the
             experience is then ``[M, P]``. The keys are ``split(key, M)`` of that of
             ``update``. None: the meta-params themselves act.
+        objective: ``(meta_params, experience of one task) -> (scalar, info)``, whose
+            mean gradient over tasks moves the meta-params. None: there is no such
+            gradient (Reptile, evolution strategies).
     """
 
     init: Callable[[Params], Any]
     update: Callable[[Key, Params, Any, Experience], tuple[Params, Any, Info]]
     propose: Callable[[Key, Params], Params] | None = None
+    objective: Callable[[Params, Experience], tuple[jax.Array, Info]] | None = None
 
 
 class MetaState(NamedTuple):
@@ -262,6 +266,7 @@ class MetaLearner(NamedTuple):
         policy: the policy that acts with the params ``adapt`` returns.
         environment: where ``update`` acts.
         inner: how the data of one task changes the agent.
+        objective: that of the outer learner, or None.
     """
 
     init: Callable[[Key], MetaState]
@@ -271,3 +276,4 @@ class MetaLearner(NamedTuple):
     policy: Policy
     environment: Environment | Dataset
     inner: Inner
+    objective: Callable[[Params, Experience], tuple[jax.Array, Info]] | None = None

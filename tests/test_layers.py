@@ -28,7 +28,7 @@ LAYERS = [
         "estimators",
         "implicit",
     },
-    {"learner", "evaluation"},
+    {"learner", "evaluation", "diagnostics"},
     {"algorithms", "checkpoint", "fit"},
     {"recipes"},
     {"plots", "runs", "cli", "__main__"},

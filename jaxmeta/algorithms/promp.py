@@ -205,4 +205,5 @@ def _penalized(
         info = {**info, "inner_kl": kl, "kl_coefficients": coefficients}
         return meta_params, ProMPState(optimizer_state, coefficients), info
 
-    return Outer(init, update)
+    # Where the experience was collected, the gradient of the penalty is zero.
+    return Outer(init, update, objective=objective)

@@ -66,4 +66,4 @@ def gradient(
         )
         return meta_params, state, jax.tree.map(lambda leaf: leaf[-1], info)
 
-    return Outer(init, update)
+    return Outer(init, update, objective=objective)

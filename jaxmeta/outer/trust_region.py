@@ -140,7 +140,7 @@ def trust_region(
         }
         return unravel(accepted.theta), state, info
 
-    return Outer(lambda meta_params: (), update)
+    return Outer(lambda meta_params: (), update, objective=objective)
 
 
 Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v

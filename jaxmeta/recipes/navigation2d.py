@@ -12,8 +12,8 @@ import optax
 
 from jaxmeta import advantages, policies, tasks
 from jaxmeta.algorithms import anil, cavia, maml_trpo, meta_sgd, promp
-from jaxmeta.recipes.types import Experiment, Recipe
-from jaxmeta.types import Environment, MetaLearner, Policy
+from jaxmeta.recipes.types import Experiment
+from jaxmeta.types import MetaLearner, Policy
 
 PUBLISHED = {"MAML (Finn et al., 2017)": (-40.41, -11.68, -3.33, -3.23)}
 OPTIMUM = (-0.506,) * 4  # of an oracle that knows the goal
@@ -21,7 +21,7 @@ OPTIMUM = (-0.506,) * 4  # of an oracle that knows the goal
 
 def experiment(
     method: Callable[..., MetaLearner],
-    make_policy: Callable[[Environment], Policy],
+    make_policy: Callable[[Any], Policy],
     *,
     inner_discount: float,
     action_scale: float = 0.1,
