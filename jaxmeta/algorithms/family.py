@@ -1,6 +1,6 @@
 """What the gradient-based methods share: the choice of estimator and losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import optax
@@ -98,3 +98,16 @@ def check_optimizers(**optimizers: Any) -> None:
                 f"{name} must be an optax transform, such as optax.sgd(0.1), "
                 f"got {optimizer!r}"
             )
+
+
+def check_weights(outer_loss_weights: Sequence[float], num_updates: int) -> None:
+    """Check that there is at most one weight for each inner update.
+
+    Raises:
+        ValueError: if there are more, or none.
+    """
+    if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
+        raise ValueError(
+            f"outer_loss_weights must be one to num_updates={num_updates} weights, got "
+            f"{outer_loss_weights}"
+        )

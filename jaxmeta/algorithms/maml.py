@@ -93,11 +93,7 @@ def maml(
         outer_loss=outer_loss,
         needs_updates=False,
     )
-    if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
-        raise ValueError(
-            f"outer_loss_weights must be one to num_updates={num_updates} weights, got "
-            f"{outer_loss_weights}"
-        )
+    family.check_weights(outer_loss_weights, num_updates)
     adapter = inner.gradient(
         chosen.inner_loss,
         inner_optimizer,

@@ -1,5 +1,7 @@
 """MAML with a trust region as the outer step."""
 
+from collections.abc import Sequence
+
 import optax
 
 from jaxmeta import inner, learner, losses, objectives, outer
@@ -25,9 +27,11 @@ def maml_trpo(
     inner_advantage: Advantage | None = None,
     inner_loss: Loss | None = None,
     outer_loss: Loss | None = None,
+    outer_loss_weights: Sequence[float] = (1.0,),
     num_cg: int = 10,
     damping: float = 1e-5,
     num_backtracks: int = 15,
+    num_curvature_tasks: int | None = None,
     task_batch_size: int | None = None,
 ) -> MetaLearner:
     """MAML-TRPO: meta-learn initial policy params, by natural-gradient outer steps.
@@ -51,9 +55,12 @@ def maml_trpo(
         inner_loss: the estimator's by default.
         outer_loss: ``losses.likelihood_ratio`` by default, which is what the line
             search compares.
+        outer_loss_weights: of the outer loss after each of the last inner updates; the
+            trust region is that of the policies after the very last.
         num_cg: conjugate-gradient iterations.
         damping: added to the curvature.
         num_backtracks: how often the line search may shorten the step.
+        num_curvature_tasks: tasks the curvature is estimated on; all by default.
         task_batch_size: tasks that learn at a time.
 
     Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
@@ -79,6 +86,7 @@ def maml_trpo(
         default_outer_loss=losses.likelihood_ratio,
         needs_updates=False,
     )
+    family.check_weights(outer_loss_weights, num_updates)
     if not isinstance(chosen.outer_loss, AdvantageLoss):
         raise ValueError("outer_loss: maml_trpo needs one of jaxmeta.losses, or none")
     if chosen.outer_loss.advantage.needs_critic:
@@ -93,7 +101,10 @@ def maml_trpo(
         rematerialize=False,  # every product would do it again
     )
     objective = objectives.after_adaptation(
-        adapter, chosen.outer_loss, sampling_term=chosen.sampling_term
+        adapter,
+        chosen.outer_loss,
+        weights=outer_loss_weights,
+        sampling_term=chosen.sampling_term,
     )
     return learner.meta_learner(
         tasks,
@@ -106,6 +117,7 @@ def maml_trpo(
             num_cg=num_cg,
             damping=damping,
             num_backtracks=num_backtracks,
+            num_curvature_tasks=num_curvature_tasks,
             task_batch_size=task_batch_size,
         ),
         policy.init,

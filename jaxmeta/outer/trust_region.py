@@ -32,6 +32,7 @@ def trust_region(
     damping: float = 1e-5,
     num_backtracks: int = 15,
     shrink: float = 0.8,
+    num_curvature_tasks: int | None = None,
     task_batch_size: int | None = None,
 ) -> Outer:
     """Descend a meta-objective within a trust region around the meta-params (TRPO).
@@ -69,6 +70,10 @@ def trust_region(
         damping: added to the diagonal of ``H``.
         num_backtracks: how often the step may shrink.
         shrink: by how much, in (0, 1).
+        num_curvature_tasks: tasks, the first of the batch, that ``H`` is a mean over;
+            all by default. The products are most of the cost of an update, and ``H``
+            needs fewer tasks than the gradient; the ``D`` that is bounded is that of
+            all tasks whatever this is.
         task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
 
     Source: Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region Policy
@@ -84,6 +89,8 @@ def trust_region(
     num_backtracks = checks.positive_int("num_backtracks", num_backtracks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
+    if num_curvature_tasks is not None:
+        checks.positive_int("num_curvature_tasks", num_curvature_tasks)
     if not radius > 0:
         raise ValueError(f"radius must be positive, got {radius}")
     if not damping >= 0:
@@ -98,14 +105,18 @@ def trust_region(
     def update(key, meta_params, state, experience):
         del key
         value_and_gradient = jax.value_and_grad(objective, has_aux=True)
-        (loss, info), gradients = mean_over_tasks(
-            lambda one: value_and_gradient(meta_params, one), experience
-        )
+
+        def start_of(one):
+            new, weights = distribution(meta_params, one)
+            return value_and_gradient(meta_params, one), _mean_kl(
+                one.query, new, weights
+            )
+
+        ((loss, info), gradients), kl = mean_over_tasks(start_of, experience)
         gradient, _ = ravel_pytree(gradients)
         theta, unravel = ravel_pytree(meta_params)
-        linear, push = _linearize(
-            distribution, meta_params, experience, task_batch_size
-        )
+        some = jax.tree.map(lambda leaf: leaf[:num_curvature_tasks], experience)
+        linear, push = _linearize(distribution, meta_params, some, task_batch_size)
 
         def curvature(vector: Vector) -> Vector:
             tangent = unravel(vector)
@@ -125,7 +136,7 @@ def trust_region(
 
             return mean_over_tasks(one_task, experience)
 
-        start = _Candidate(theta, loss, jnp.mean(linear.kl))
+        start = _Candidate(theta, loss, kl)
         accepted, num_shrunk, size = _line_search(
             evaluate, start, step, radius, num_backtracks, shrink
         )
@@ -151,7 +162,6 @@ class _Linear(NamedTuple):
 
     distribution: Any
     weights: jax.Array
-    kl: jax.Array
     residuals: list[jax.Array]  # all that products with its Jacobian depend on
 
 
@@ -178,8 +188,7 @@ def _linearize(
         )
         residuals, program = jax.tree.flatten(push)
         programs.append(program)
-        kl = _mean_kl(one.query, now, weights)
-        return _Linear(now, weights, kl, residuals)
+        return _Linear(now, weights, residuals)
 
     linear = batching.map_tasks(one_task, experience, batch_size=task_batch_size)
 
