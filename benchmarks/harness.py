@@ -1,10 +1,17 @@
 """What every benchmark shares: where its numbers come from, and where they go."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxmeta as jm
 from jaxmeta import files, runs
+from jaxmeta.recipes import Experiment
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -27,3 +34,46 @@ def save(name: str, command: str, **numbers: Any) -> None:
     files.write_json(RESULTS / f"{name}.json", result)
     print(json.dumps(numbers, indent=2))
     print(f"written: {RESULTS / f'{name}.json'}")
+
+
+def train_seeds(
+    experiment: Experiment, *, num_updates: int, num_seeds: int, num_test_tasks: int
+) -> dict[str, Any]:
+    """Train all seeds in one vmapped program, and evaluate their final meta-params.
+
+    Returns:
+        The test curves ``[seeds, K + 1]``, their mean and 95% bootstrap interval over
+        seeds, the returns of training ``[seeds, updates, K + 1]``, environment steps of
+        a seed, and seconds of training, compilation included.
+    """
+    learner = experiment.learner
+
+    def run(key):
+        key_init, key_train = jax.random.split(key)
+        return jm.train(key_train, learner, learner.init(key_init), num_updates)
+
+    started = time.perf_counter()
+    keys = jax.random.split(jax.random.key(0), num_seeds)
+    states, info = jax.block_until_ready(jax.jit(jax.vmap(run))(keys))
+    seconds = time.perf_counter() - started
+    key_test, key_interval = jax.random.split(jax.random.key(1))
+    curves = [
+        jm.adaptation_curve(
+            key,
+            experiment.test_learner,
+            jax.tree.map(lambda leaf, i=i: leaf[i], states.meta_params),
+            experiment.test_tasks,
+            num_tasks=num_test_tasks,
+        ).mean(0)
+        for i, key in enumerate(jax.random.split(key_test, num_seeds))
+    ]
+    interval = jm.bootstrap_interval(key_interval, jnp.stack(curves))
+    steps = np.asarray(info["environment_steps"], np.int64)[0]
+    return {
+        "test_curves": np.stack(curves).tolist(),
+        **{end: value.tolist() for end, value in interval._asdict().items()},
+        "training_returns": np.asarray(info["returns"]),
+        "environment_steps": int(steps.sum()),
+        "num_updates": num_updates,
+        "seconds": seconds,
+    }

@@ -173,8 +173,9 @@ def _report(result: runs.Result, directory: Path) -> None:
     for step in steps:
         table.add_column(str(step), justify="right")
 
-    def add(label: str, row: Sequence[float], style: str | None = None) -> None:
-        cells = [f"{row[step]:.2f}" if step < len(row) else "" for step in steps]
+    def add(label: str, row: Sequence[Any], style: str | None = None) -> None:
+        known = [*row, *[None] * len(curve["mean"])]
+        cells = ["" if known[i] is None else f"{known[i]:.2f}" for i in steps]
         table.add_row(label, *cells, style=style)
 
     add("return", curve["mean"], "bold")
@@ -184,7 +185,7 @@ def _report(result: runs.Result, directory: Path) -> None:
     for label, row in result["published"].items():
         add(f"published: {label}", row)
     if result["optimum"]:
-        add("oracle", result["optimum"])
+        add("optimum", result["optimum"])
     console = Console()
     console.print(table)
     console.print(

@@ -33,12 +33,13 @@ def draw(runs: list[Run]) -> bytes:
         references.update(run.result["published"])
     for label, row in references.items():
         style = {"color": "0.45", "marker": "s", "linestyle": "--", "linewidth": 1}
-        adaptation.plot(range(len(row)), row, label=f"published: {label}", **style)
+        known = np.asarray(row, float)  # None becomes NaN, which is not drawn
+        adaptation.plot(range(len(row)), known, label=f"published: {label}", **style)
     optima = {tuple(run.result["optimum"]) for run in runs if run.result["optimum"]}
     for row in optima:
         adaptation.plot(range(len(row)), row, color="black", linestyle=":")
         adaptation.annotate(
-            "oracle",
+            "optimum",
             (len(row) - 1, row[-1]),
             xytext=(0, 3),
             textcoords="offset points",

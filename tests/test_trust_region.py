@@ -57,11 +57,11 @@ def linear(theta, experience):
 def update(trust_region, theta, experience):
     theta = jnp.asarray(theta, jnp.float32)
     state = trust_region.init(theta)
-    assert state == ()
+    assert state == 0
     theta, state, info = jax.jit(trust_region.update)(
         jax.random.key(0), theta, state, experience
     )
-    assert state == ()
+    assert state == 1
     return theta, {name: np.asarray(leaf) for name, leaf in info.items()}
 
 

@@ -17,7 +17,7 @@ def maml_trpo(
     policy: Policy,
     *,
     inner_optimizer: optax.GradientTransformation,
-    radius: float = 0.01,
+    radius: float | optax.Schedule = 0.01,
     num_tasks: int,
     num_updates: int,
     num_episodes: int,
@@ -44,7 +44,7 @@ def maml_trpo(
         policy: the policy, without a critic: a trust region of the policy's
             distribution does not train one.
         inner_optimizer: as in ``maml``.
-        radius: of the trust region, in nats.
+        radius: of the trust region, in nats; a number, or a schedule.
         num_tasks: as in ``maml``, like all that follow but those of the trust region.
         num_updates: inner updates.
         num_episodes: per inner update, and in the query.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.flatten_util import ravel_pytree
 
 from jaxmeta import batching, checks
@@ -27,7 +28,7 @@ def trust_region(
     objective: Objective,
     distribution: AdaptedDistribution,
     *,
-    radius: float = 0.01,
+    radius: float | optax.Schedule = 0.01,
     num_cg: int = 10,
     damping: float = 1e-5,
     num_backtracks: int = 15,
@@ -65,7 +66,8 @@ def trust_region(
         distribution: ``(meta_params, experience of one task) -> (distribution [N, T],
             weights [N, T])`` of the adapted policy on the query; all tasks count the
             same. The distribution is a pytree of floats with a method ``kl``.
-        radius: the largest ``D``, in nats.
+        radius: the largest ``D``, in nats; a number, or a schedule of the number of
+            updates done.
         num_cg: iterations of conjugate gradient.
         damping: added to the diagonal of ``H``.
         num_backtracks: how often the step may shrink.
@@ -91,7 +93,7 @@ def trust_region(
         checks.positive_int("task_batch_size", task_batch_size)
     if num_curvature_tasks is not None:
         checks.positive_int("num_curvature_tasks", num_curvature_tasks)
-    if not radius > 0:
+    if not callable(radius) and not radius > 0:
         raise ValueError(f"radius must be positive, got {radius}")
     if not damping >= 0:
         raise ValueError(f"damping must not be negative, got {damping}")
@@ -125,7 +127,8 @@ def trust_region(
             )
             return ravel_pytree(product)[0]
 
-        step = _full_step(curvature, gradient, radius, num_cg, damping)
+        bound = radius(state) if callable(radius) else radius
+        step = _full_step(curvature, gradient, bound, num_cg, damping)
 
         def evaluate(candidate: Vector) -> tuple[jax.Array, jax.Array]:
             params = unravel(candidate)
@@ -138,7 +141,7 @@ def trust_region(
 
         start = _Candidate(theta, loss, kl)
         accepted, num_shrunk, size = _line_search(
-            evaluate, start, step, radius, num_backtracks, shrink
+            evaluate, start, step, bound, num_backtracks, shrink
         )
         info = {
             **info,
@@ -149,9 +152,9 @@ def trust_region(
             "step_size": size,
             "num_backtracks": num_shrunk,
         }
-        return unravel(accepted.theta), state, info
+        return unravel(accepted.theta), state + 1, info
 
-    return Outer(lambda meta_params: (), update, objective=objective)
+    return Outer(lambda meta_params: jnp.zeros((), jnp.int32), update, None, objective)
 
 
 Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v
@@ -227,7 +230,7 @@ def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
 def _full_step(
     curvature: Callable[[Vector], Vector],
     gradient: Vector,
-    radius: float,
+    radius: jax.typing.ArrayLike,
     num_cg: int,
     damping: float,
 ) -> Vector:
@@ -248,7 +251,7 @@ def _line_search(
     evaluate: Callable[[Vector], tuple[jax.Array, jax.Array]],
     start: _Candidate,
     step: Vector,
-    radius: float,
+    radius: jax.typing.ArrayLike,
     num_backtracks: int,
     shrink: float,
 ) -> tuple[_Candidate, jax.Array, jax.Array]:

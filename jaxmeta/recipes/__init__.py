@@ -1,11 +1,24 @@
 """Named experiments: a method, tasks, hyper-parameters and published numbers."""
 
 from jaxmeta import checks
-from jaxmeta.recipes import maml_navigation2d
+from jaxmeta.recipes import (
+    emaml_corners,
+    maml_navigation2d,
+    navigation2d,
+    sinusoid,
+    small,
+)
 from jaxmeta.recipes.types import Experiment, Recipe
 
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (maml_navigation2d.RECIPE,)
+    recipe.name: recipe
+    for recipe in (
+        maml_navigation2d.RECIPE,
+        *navigation2d.RECIPES,
+        emaml_corners.RECIPE,
+        *sinusoid.RECIPES,
+        *small.RECIPES,
+    )
 }
 
 

@@ -12,7 +12,7 @@ import optax
 
 from jaxmeta import advantages, policies, tasks
 from jaxmeta.algorithms import anil, cavia, maml_trpo, meta_sgd, promp
-from jaxmeta.recipes.types import Experiment
+from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import MetaLearner, Policy
 
 PUBLISHED = {"MAML (Finn et al., 2017)": (-40.41, -11.68, -3.33, -3.23)}
@@ -255,3 +255,31 @@ def build_cavia(
         inner_optimizer=_sgd(inner_rate),
         outer_optimizer=_adam(outer_rate, decay_updates),
     )
+
+
+def _recipe(name: str, method: str, build: Callable[..., Experiment]) -> Recipe:
+    return Recipe(
+        name=f"{name}-navigation2d",
+        summary=f"{method} learns to find unobserved goals in the plane",
+        method=method,
+        tasks="2D navigation",
+        build=build,
+        num_updates=500,
+        num_test_tasks=300,
+        published=PUBLISHED,
+        optimum=OPTIMUM,
+        expected_time="about 2 minutes on two CPU cores",
+    )
+
+
+RECIPES = (
+    _recipe("maml-trpo", "MAML with a trust region", build_maml_trpo)._replace(
+        num_updates=200, expected_time="about 4 minutes on two CPU cores"
+    ),
+    _recipe("promp", "ProMP", build_promp)._replace(
+        num_updates=200, expected_time="about 4 minutes on two CPU cores"
+    ),
+    _recipe("metasgd", "Meta-SGD", build_metasgd),
+    _recipe("anil", "ANIL", build_anil),
+    _recipe("cavia", "CAVIA", build_cavia),
+)

@@ -1,6 +1,6 @@
 """What a recipe is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from jaxmeta.types import MetaLearner, TaskDistribution
@@ -33,7 +33,7 @@ class Recipe(NamedTuple):
             docstring become the command line's flags.
         num_updates: meta-updates it needs.
         num_test_tasks: held-out tasks it is evaluated on.
-        published: label -> published adaptation curve.
+        published: label -> published adaptation curve, None where nothing is known.
         optimum: the best possible adaptation curve, or None where it is not known.
         expected_time: of training, for ``jaxmeta list``.
     """
@@ -45,6 +45,6 @@ class Recipe(NamedTuple):
     build: Callable[..., Experiment]
     num_updates: int
     num_test_tasks: int
-    published: dict[str, Sequence[float]]
+    published: Mapping[str, Sequence[float | None]]
     optimum: Sequence[float] | None
     expected_time: str
