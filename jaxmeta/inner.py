@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import optimizers, trees
-from jaxmeta.conditioning import ContextParams
 from jaxmeta.losses import Loss
+from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.types import Info, Inner, Params
 
 

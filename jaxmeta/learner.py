@@ -102,26 +102,13 @@ def meta_learner(
         meta_params = trees.strong_types(meta_init(key))
         return MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
 
-    def interact(key, key_outer, meta_params, drawn) -> tuple[Params, Experience]:
-        """The meta-params that acted on each task, ``[M]`` or ``[M, P]``, and how."""
-        keys = jax.random.split(key, num_tasks)
-        if outer.propose is None:
-            each = jax.vmap(collect, in_axes=(0, None, 0))
-            acting = jax.tree.map(
-                lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)),
-                meta_params,
-            )
-            return acting, each(keys, meta_params, drawn)
-        propose = jax.vmap(outer.propose, in_axes=(0, None))
-        proposals = propose(jax.random.split(key_outer, num_tasks), meta_params)
-        each = jax.vmap(jax.vmap(collect, in_axes=(None, 0, None)))
-        return proposals, each(keys, proposals, drawn)
-
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
         key_tasks, key_collect, key_outer = jax.random.split(key, 3)
         drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
-        acting, experience = interact(key_collect, key_outer, state.meta_params, drawn)
+        acting, experience = _interact(
+            collect, outer, key_collect, key_outer, state.meta_params, drawn
+        )
         meta_params, outer_state, info = outer.update(
             key_outer, state.meta_params, state.outer_state, experience
         )
@@ -149,6 +136,29 @@ def meta_learner(
     return MetaLearner(
         init, update, collect, adapt, policy, environment, inner, outer.objective
     )
+
+
+def _interact(
+    collect: Callable[..., Experience],
+    outer: Outer,
+    key: Key,
+    key_outer: Key,
+    meta_params: Params,
+    drawn: Any,
+) -> tuple[Params, Experience]:
+    """The meta-params that acted on each task, ``[M]`` or ``[M, P]``, and how."""
+    num_tasks = jax.tree.leaves(drawn)[0].shape[0]
+    keys = jax.random.split(key, num_tasks)
+    if outer.propose is None:
+        acting = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), meta_params
+        )
+        each = jax.vmap(collect, in_axes=(0, None, 0))
+        return acting, each(keys, meta_params, drawn)
+    propose = jax.vmap(outer.propose, in_axes=(0, None))
+    proposals = propose(jax.random.split(key_outer, num_tasks), meta_params)
+    each = jax.vmap(jax.vmap(collect, in_axes=(None, 0, None)))
+    return proposals, each(keys, proposals, drawn)
 
 
 def performance(

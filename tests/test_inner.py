@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from jaxmeta import adaptation, implicit, inner, objectives, outer
-from jaxmeta.conditioning import ContextParams
+from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.types import Experience
 
 CURVATURE = jnp.array([[2.0, 0.5], [0.5, 1.0]])

@@ -6,9 +6,9 @@ import optax
 from jaxmeta import inner, learner, objectives, outer
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
-from jaxmeta.conditioning import ContextParams
 from jaxmeta.estimators import Estimator
 from jaxmeta.losses import Loss
+from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.types import MetaLearner, Policy, TaskDistribution
 
 

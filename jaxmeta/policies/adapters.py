@@ -1,6 +1,6 @@
-"""Policies as pure functions: built-in networks, and adapters for your own."""
+"""Policies from networks of your own, and what every policy is checked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,128 +8,8 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from gymnax.environments import spaces
 
-from jaxmeta import checks
-from jaxmeta.conditioning import ContextParams, with_context
 from jaxmeta.distributions import Categorical, DiagonalGaussian
-from jaxmeta.types import (
-    Dataset,
-    Environment,
-    Policy,
-    PolicyOutput,
-    Timestep,
-)
-
-__all__ = [
-    "MLP",
-    "ContextParams",
-    "check_policy",
-    "first_timestep",
-    "from_linen",
-    "from_nnx",
-    "is_head",
-    "mlp",
-    "with_context",
-]
-
-Activation = Callable[[jax.Array], jax.Array]
-
-
-class MLP(linen.Module):
-    """A perceptron for the policy and, with ``critic``, a second one for the value.
-
-    Attributes:
-        action_space: a gymnax ``Discrete`` or ``Box`` of shape ``(D,)``.
-        hidden: sizes of the hidden layers.
-        activation: between the layers.
-        critic: whether to estimate the value too.
-        initial_std: standard deviation of continuous actions before learning; it is a
-            learned parameter that does not depend on the observation. None: it is one,
-            and no parameter.
-        output_scale: of the initial weights of the last layer.
-    """
-
-    action_space: Any
-    hidden: Sequence[int]
-    activation: Activation
-    critic: bool
-    initial_std: float | None
-    output_scale: float
-
-    @linen.compact
-    def __call__(self, observation: jax.Array) -> PolicyOutput:
-        """Map one observation (any shape, it is flattened) to a PolicyOutput."""
-        features = observation.reshape(-1)
-        value = self._stack(features, 1, 1.0, "critic")[0] if self.critic else None
-        if isinstance(self.action_space, spaces.Discrete):
-            size = self.action_space.n
-            logits = self._stack(features, size, self.output_scale, "policy")
-            return PolicyOutput(Categorical(logits), value)
-        size = self.action_space.shape[0]
-        mean = self._stack(features, size, self.output_scale, "policy")
-        if self.initial_std is None:
-            return PolicyOutput(_unit_gaussian(mean), value)
-        constant = linen.initializers.constant(jnp.log(self.initial_std))
-        log_std = self.param("log_std", constant, (size,), jnp.float32)
-        return PolicyOutput(DiagonalGaussian(mean, log_std.astype(mean.dtype)), value)
-
-    def _stack(self, x: jax.Array, size: int, scale: float, name: str) -> jax.Array:
-        orthogonal = linen.initializers.orthogonal
-        for i, width in enumerate(self.hidden):
-            layer = linen.Dense(
-                width, kernel_init=orthogonal(2**0.5), name=f"{name}_{i}"
-            )
-            x = self.activation(layer(x))
-        return linen.Dense(size, kernel_init=orthogonal(scale), name=f"{name}_out")(x)
-
-
-def mlp(
-    environment: Environment | Dataset,
-    *,
-    hidden: Sequence[int] = (64, 64),
-    activation: Activation = jnp.tanh,
-    critic: bool = False,
-    initial_std: float = 1.0,
-) -> Policy:
-    """A perceptron: softmax over discrete actions, Gaussian over continuous ones.
-
-    The targets of a Dataset are its actions; there the Gaussian is of unit variance.
-
-    Args:
-        environment: what it acts in; sets the sizes of input and output.
-        hidden: sizes of the hidden layers.
-        activation: between the layers.
-        critic: whether to estimate values too, with a network of its own.
-        initial_std: initial standard deviation of continuous actions, a learned
-            parameter.
-
-    Raises:
-        TypeError: if ``environment`` is none, or ``hidden`` no sequence of integers.
-        ValueError: if a hidden size or ``initial_std`` is not positive, or if a Dataset
-            would leave a critic or ``initial_std`` without use.
-    """
-    _check_environment(environment)
-    if not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
-    hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
-    if not initial_std > 0:
-        raise ValueError(f"initial_std must be positive, got {initial_std}")
-    space = environment.action
-    if isinstance(environment, Dataset):
-        if initial_std != 1.0:
-            raise ValueError(
-                "initial_std: the predictions of a Dataset's targets have unit "
-                f"variance, got {initial_std}; leave it out"
-            )
-        module = MLP(space, hidden, activation, critic, None, 1.0)
-    else:
-        # A small last layer starts the policy close to uniform over actions.
-        module = MLP(space, hidden, activation, critic, initial_std, 0.01)
-    return from_linen(module, environment)
-
-
-def is_head(path: str) -> bool:
-    """Whether a param of :func:`mlp` belongs to a last layer, of policy or critic."""
-    return "_out/" in path
+from jaxmeta.types import Dataset, Environment, Policy, PolicyOutput, Timestep
 
 
 def from_linen(module: linen.Module, environment: Environment | Dataset) -> Policy:
@@ -146,7 +26,7 @@ def from_linen(module: linen.Module, environment: Environment | Dataset) -> Poli
         ValueError: if the output does not fit the action space, or if the module has
             variables other than ``params`` (batch statistics).
     """
-    _check_environment(environment)
+    check_environment(environment)
     if not isinstance(module, linen.Module):
         raise TypeError(f"module must be an instance of linen.Module, got {module!r}")
     observation = jnp.zeros(
@@ -186,7 +66,7 @@ def from_nnx(
         ValueError: if the output does not fit the action space, or if the module has
             state other than ``nnx.Param`` (batch statistics, dropout keys).
     """
-    _check_environment(environment)
+    check_environment(environment)
     if isinstance(constructor, nnx.Module):
         raise TypeError(
             "constructor must be a function rngs -> nnx.Module, got a module; pass "
@@ -239,7 +119,12 @@ def first_timestep(environment: Environment | Dataset) -> Timestep:
     )
 
 
-def _check_environment(environment: Any) -> None:
+def check_environment(environment: Any) -> None:
+    """Check that it is an Environment or a Dataset.
+
+    Raises:
+        TypeError: if it is neither.
+    """
     if not isinstance(environment, Environment | Dataset):
         raise TypeError(
             "environment must be an Environment or a Dataset, such as "
@@ -257,7 +142,8 @@ def _memoryless(init, call, environment: Environment | Dataset) -> Policy:
     return policy
 
 
-def _unit_gaussian(mean: jax.Array) -> DiagonalGaussian:
+def unit_gaussian(mean: jax.Array) -> DiagonalGaussian:
+    """What a regressor predicts: its mean, with unit variance."""
     return DiagonalGaussian(mean, jnp.zeros_like(mean))
 
 
@@ -268,7 +154,7 @@ def _as_output(output: Any, environment: Environment | Dataset) -> PolicyOutput:
     if isinstance(output, jax.Array):
         if not isinstance(environment.action, spaces.Discrete):
             if isinstance(environment, Dataset):
-                return PolicyOutput(_unit_gaussian(output), None)
+                return PolicyOutput(unit_gaussian(output), None)
             raise ValueError(
                 "policy: the network returned an array, which is read as the logits "
                 f"of discrete actions, but the action space is {environment.action}; "
