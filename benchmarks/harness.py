@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib import colormaps
 
 import jaxmeta as jm
 from jaxmeta import files, runs
@@ -77,3 +78,8 @@ def train_seeds(
         "num_updates": num_updates,
         "seconds": seconds,
     }
+
+
+def colors(count: int) -> Any:
+    """So many colors that can be told apart."""
+    return colormaps["tab20"](np.arange(count) % 20)

@@ -1,11 +1,14 @@
 """One meta-update of a recipe: how long it compiles, and how long it runs.
 
-``python benchmarks/meta_update.py [RECIPE]``. Compilation is timed in fresh processes,
+``python benchmarks/meta_update.py [RECIPE] [--arguments JSON]``. Compilation is timed in fresh processes,
 without a compilation cache; a run is the median of repeated calls.
 """
 
 import argparse
+import json
 import multiprocessing
+import shlex
+import sys
 import time
 
 import harness
@@ -15,9 +18,9 @@ import numpy as np
 from jaxmeta import recipes
 
 
-def measure(name: str, repeats: int) -> dict:
+def measure(name: str, arguments: dict, repeats: int) -> dict:
     """Compile and run seconds of ``learner.update``, and the compiler's own counts."""
-    learner = recipes.get(name).build().learner
+    learner = recipes.get(name).build(**arguments).learner
     key = jax.random.key(0)
     state = learner.init(key)
     update = jax.jit(learner.update)
@@ -43,21 +46,25 @@ def measure(name: str, repeats: int) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe", nargs="?", default="maml-navigation2d")
+    parser.add_argument("--arguments", default="{}", help="of the recipe, as JSON")
+    parser.add_argument("--label", default="", help="of the file, beside the recipe")
     parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--repeats", type=int, default=30)
     arguments = parser.parse_args()
+    built_with = json.loads(arguments.arguments)
     spawn = multiprocessing.get_context("spawn")
     found = []
     for _ in range(arguments.processes):
         with spawn.Pool(1) as pool:
-            call = (arguments.recipe, arguments.repeats)
+            call = (arguments.recipe, built_with, arguments.repeats)
             found.append(pool.apply(measure, call))
     runs = np.concatenate([one["run_seconds"] for one in found])
     median = float(np.median(runs))
     harness.save(
-        f"meta_update_{arguments.recipe.replace('-', '_')}",
-        f"python benchmarks/meta_update.py {arguments.recipe}",
+        f"meta_update_{arguments.recipe.replace('-', '_')}{arguments.label}",
+        " ".join(["python benchmarks/meta_update.py", *map(shlex.quote, sys.argv[1:])]),
         recipe=arguments.recipe,
+        arguments=built_with,
         compile_seconds=[one["compile_seconds"] for one in found],
         run_seconds={
             "median": median,

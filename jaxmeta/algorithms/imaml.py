@@ -21,6 +21,7 @@ def imaml(
     num_episodes: int,
     length: int | None = None,
     advantage: Advantage | None = None,
+    inner_advantage: Advantage | None = None,
     inner_loss: Loss | None = None,
     outer_loss: Loss | None = None,
     num_cg: int = 5,
@@ -44,6 +45,7 @@ def imaml(
         num_episodes: per inner update, and in the query.
         length: steps per episode.
         advantage: of the default losses.
+        inner_advantage: of the default inner loss.
         inner_loss: ``losses.likelihood_ratio`` by default, whose curvature is used.
         outer_loss: ``losses.policy_gradient`` by default.
         num_cg: conjugate-gradient iterations.
@@ -66,6 +68,7 @@ def imaml(
         num_updates=num_updates,
         length=length,
         advantage=advantage,
+        inner_advantage=inner_advantage,
         inner_loss=inner_loss,
         outer_loss=outer_loss,
     )

@@ -1,7 +1,8 @@
 """Methods of MAML's family on 2D navigation, in the protocol of ``maml-navigation2d``.
 
-20 tasks of 20 episodes per meta-update, one inner update on normalised advantages over
-a linear-feature baseline; tested with three updates of 40 episodes each.
+20 tasks of 20 episodes per meta-update, one inner update (two for the trust region, of
+which the outer loss is a mean) on normalised advantages over a linear-feature baseline;
+tested with three updates of 40 episodes each.
 """
 
 from collections.abc import Callable
@@ -78,7 +79,11 @@ def build_maml_trpo(
     initial_std: float = 0.8,
     inner_rate: float = 0.1,
     inner_discount: float = 0.98,
-    radius: float = 0.01,
+    radius: float = 0.02,
+    decay_updates: int = 200,
+    num_cg: int = 5,
+    num_curvature_tasks: int = 10,
+    outer_loss_weights: tuple[float, ...] = (0.6, 0.4),
     action_scale: float = 0.1,
     num_tasks: int = 20,
     num_episodes: int = 20,
@@ -91,7 +96,12 @@ def build_maml_trpo(
         initial_std: initial standard deviation of the actions.
         inner_rate: rate of the first inner update; later ones take half of it.
         inner_discount: discount of the inner advantages.
-        radius: of the trust region, in nats.
+        radius: initial radius of the trust region, in nats.
+        decay_updates: meta-updates over which it falls, as a cosine.
+        num_cg: conjugate-gradient iterations.
+        num_curvature_tasks: tasks the curvature is estimated on.
+        outer_loss_weights: weights of the outer loss after each inner update, which are
+            as many as these.
         action_scale: actions are multiplied by this, then clipped to 0.1.
         num_tasks: tasks per meta-update.
         num_episodes: episodes per inner update.
@@ -103,9 +113,13 @@ def build_maml_trpo(
         inner_discount=inner_discount,
         action_scale=action_scale,
         num_tasks=num_tasks,
+        num_updates=len(outer_loss_weights),
         num_episodes=num_episodes,
         inner_optimizer=_sgd(inner_rate),
-        radius=radius,
+        radius=optax.cosine_decay_schedule(radius, decay_updates, alpha=0.02),
+        num_cg=num_cg,
+        num_curvature_tasks=num_curvature_tasks,
+        outer_loss_weights=outer_loss_weights,
         estimator=estimator,
     )
 
