@@ -1,7 +1,7 @@
 """One meta-update of a recipe: how long it compiles, and how long it runs.
 
-``python benchmarks/meta_update.py [RECIPE] [--arguments JSON]``. Compilation is timed in fresh processes,
-without a compilation cache; a run is the median of repeated calls.
+``python benchmarks/meta_update.py [RECIPE] [--arguments JSON]``. Compilation is timed
+in fresh processes, without a compilation cache; a run is the median of repeated calls.
 """
 
 import argparse

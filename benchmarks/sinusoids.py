@@ -22,8 +22,11 @@ def main() -> None:
     results = {}
     settings = [
         ("maml-sinusoid", {}),
-        ("maml-sinusoid", {"estimator": "first_order"}),
         ("metasgd-sinusoid", {}),
+        # A harder variant, of frequencies that differ too.
+        ("maml-sinusoid", {"frequencies": (0.8, 1.2)}),
+        ("metasgd-sinusoid", {"frequencies": (0.8, 1.2)}),
+        ("maml-sinusoid", {"estimator": "first_order"}),
         ("reptile-sinusoid", {}),
     ]
     for name, options in settings:
@@ -36,9 +39,14 @@ def main() -> None:
                 num_test_tasks=recipe.num_test_tasks,
             )
             found.pop("training_returns")
-            published = PUBLISHED.get(name, {}).get(shots) if not options else None
-            label = " ".join([name, *options.values(), f"{shots} shots"])
-            results[label] = {**found, "published_error": published}
+            label = " ".join([name, *map(str, options.values()), f"{shots} shots"])
+            results[label] = {
+                "recipe": name,
+                "shots": shots,
+                "arguments": options,
+                **found,
+                "published_error": PUBLISHED.get(name, {}).get(shots),
+            }
             print(label, [round(value, 3) for value in found["mean"]], flush=True)
     harness.save(
         "sinusoids",

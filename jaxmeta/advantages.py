@@ -85,6 +85,10 @@ def custom_baseline(
 ) -> Advantage:
     """Return to go minus a baseline of your own.
 
+    Raises:
+        TypeError: if ``baseline`` is no function.
+        ValueError: if ``discount`` is outside [0, 1].
+
     Args:
         baseline: ``batch [N, T] -> [N, T]``. If it depends on the actions of the batch,
             the policy gradient is biased.
@@ -92,6 +96,8 @@ def custom_baseline(
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
         discount_steps: as in :func:`reward_to_go`.
     """
+    if not callable(baseline):
+        raise TypeError(f"baseline must be a function of a batch, got {baseline!r}")
     checks.unit_interval("discount", discount)
 
     def estimate(batch, values, next_values):

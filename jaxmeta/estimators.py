@@ -19,9 +19,10 @@ episodes grows,
 |                 |                             |          | inner update        |
 
 Each is exact at its word where losses average over episodes (or all episodes are as
-long) and the outer advantage has ``discount_steps=True`` or a discount of one: the
-tests enumerate all samples of small MDPs. A baseline makes the growth of ``emaml``
-slower, not another.
+long), where advantages have ``discount_steps=True`` or a discount of one, and where no
+baseline depends on the actions it is subtracted for (one fitted on the batch does, a
+little): the tests enumerate all samples of small MDPs. A baseline makes the growth of
+``emaml`` slower, not another.
 """
 
 from collections.abc import Callable

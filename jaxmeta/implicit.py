@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from jaxmeta import adaptation, checks, trees
 from jaxmeta.losses import Loss
-from jaxmeta.types import Experience, Inner, Params
+from jaxmeta.outer.conjugate_gradient import conjugate_gradient
+from jaxmeta.types import Examples, Experience, Inner, Params
 
 
 def adapted_params(
@@ -19,14 +21,15 @@ def adapted_params(
     ``dphi/dtheta = (I + Hessian of L(phi) / strength)^{-1}``, whatever the path that
     led there: neither memory nor the derivative depends on the number of updates. The
     product with it is solved for by conjugate gradient, on the mean loss of all support
-    batches.
+    batches (of one, where all are the same examples). Where the matrix is seen not to
+    be positive definite the iterations stop, and before the first the derivative is
+    taken to be one, as in first-order MAML.
 
     Args:
         inner: ``inner.proximal`` of the same loss and strength.
         loss: ``L``, on one batch.
         strength: lambda, of the pull to the meta-params.
-        num_cg: conjugate-gradient iterations; few of them also guard against a Hessian
-            that is not positive definite.
+        num_cg: conjugate-gradient iterations.
 
     Source: Rajeswaran, Finn, Kakade and Levine, "Meta-Learning with Implicit
     Gradients", 2019.
@@ -48,19 +51,25 @@ def adapted_params(
 
     def backward(residuals, cotangent):
         params, experience = residuals
-
-        def mean_loss(params):
-            batches = experience.support
-            return jnp.mean(jax.vmap(lambda batch: loss(params, batch)[0])(batches))
-
-        _, hessian_product = jax.linearize(jax.grad(mean_loss), params)
+        batches = experience.support
+        if isinstance(batches, Examples):
+            batches = jax.tree.map(lambda leaf: leaf[:1], batches)
+        target, unravel = ravel_pytree(cotangent)
+        count = jax.tree.leaves(batches)[0].shape[0]
 
         def product(vector):
-            curved = hessian_product(vector)
-            return jax.tree.map(lambda v, h: v + h / strength, vector, curved)
+            def add(total, batch):
+                gradient = jax.grad(lambda params: loss(params, batch)[0])
+                _, curved = jax.jvp(gradient, (params,), (unravel(vector),))
+                return total + ravel_pytree(curved)[0], None
 
-        solution, _ = jax.scipy.sparse.linalg.cg(product, cotangent, maxiter=num_cg)
-        return solution, trees.zero_cotangents(experience)
+            # One batch after the other, so that memory does not grow with them.
+            total, _ = jax.lax.scan(add, jnp.zeros_like(vector), batches)
+            return vector + total / (strength * count)
+
+        solution, _ = conjugate_gradient(product, target, num_cg)
+        solution = jnp.where(jnp.any(solution != 0), solution, target)
+        return unravel(solution), trees.zero_cotangents(experience)
 
     adapted.defvjp(forward, backward)
     return adapted

@@ -26,7 +26,7 @@ def gradient(
     first_order: bool = False,
     rematerialize: bool = True,
 ) -> Inner:
-    """Adapt all policy params by gradient steps from the meta-params.
+    """Adapt policy params by gradient steps from the meta-params.
 
     ``theta_0 = meta_params``; ``theta_{k+1} = theta_k + optimizer(grad loss(theta_k,
     batch_k))``. Differentiating the result by the meta-params gives MAML's

@@ -276,3 +276,84 @@ def test_methods_that_need_adaptation_say_so(method):
 def test_numbers_of_methods_are_checked(method, options, message):
     with pytest.raises(ValueError, match=message):
         gradient_based(method, policy=POLICY, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"estimator": "leave_one_out"}, "estimator: the line search"),
+        (
+            {"outer_loss": losses.dice(POLICY, advantages.reward_to_go())},
+            "outer_loss: the line search .* DiCE are always zero",
+        ),
+        ({"radius": 0.0}, "radius must be positive, got 0"),
+        ({"num_curvature_tasks": 0}, "num_curvature_tasks must be at least 1, got 0"),
+        ({"outer_loss_weights": (1.0, 1.0)}, "one to num_updates=1 weights"),
+    ],
+)
+def test_what_a_trust_region_cannot_use_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        jm.maml_trpo(
+            TASKS,
+            POLICY,
+            inner_optimizer=optax.sgd(0.1),
+            num_tasks=1,
+            num_updates=1,
+            num_episodes=1,
+            **options,
+        )
+
+
+@pytest.mark.parametrize("method", [jm.maml, jm.promp], ids=lambda m: m.__name__)
+def test_sampling_terms_are_of_the_policies_that_acted(method):
+    with pytest.raises(ValueError, match="num_epochs must be 1 for estimator 'emaml'"):
+        gradient_based(method, policy=POLICY, estimator="emaml", num_epochs=2)
+
+
+@pytest.mark.parametrize("method", [jm.reptile, jm.es_maml], ids=lambda m: m.__name__)
+def test_methods_without_an_outer_loss_ask_nothing_of_it(method):
+    critic = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    loss = losses.policy_gradient(critic, advantages.value_baseline())
+    sigma = {"sigma": 0.1} if method is jm.es_maml else {}
+    gradient_based(method, policy=critic, inner_loss=loss, length=2, **sigma)
+    with pytest.raises(ValueError, match="advantage: inner_loss is given"):
+        gradient_based(
+            method,
+            policy=critic,
+            inner_loss=loss,
+            advantage=advantages.reward_to_go(),
+            **sigma,
+        )
+
+
+@pytest.mark.parametrize("method", [jm.maml_trpo, jm.promp], ids=lambda m: m.__name__)
+def test_methods_of_reinforcement_learning_refuse_a_dataset(method):
+    tasks = jm.tasks.sinusoids()
+    outer = {} if method is jm.maml_trpo else {"outer_optimizer": optax.sgd(0.1)}
+    with pytest.raises(ValueError, match="tasks: .* on a Dataset use maml"):
+        method(
+            tasks,
+            jm.policies.mlp(tasks.environment, hidden=(8,)),
+            inner_optimizer=optax.sgd(0.1),
+            num_tasks=1,
+            num_updates=1,
+            num_episodes=2,
+            **outer,
+        )
+
+
+@pytest.mark.parametrize("estimator", ["dice", "lvc", "leave_one_out"])
+def test_examples_are_drawn_by_no_policy(estimator):
+    tasks = jm.tasks.sinusoids()
+    policy = jm.policies.mlp(tasks.environment, hidden=(8,))
+    with pytest.raises(ValueError, match="estimator: no policy draws the examples"):
+        jm.maml(
+            tasks,
+            policy,
+            inner_optimizer=optax.sgd(0.1),
+            outer_optimizer=optax.sgd(0.1),
+            num_tasks=1,
+            num_updates=1,
+            num_episodes=2,
+            estimator=estimator,
+        )

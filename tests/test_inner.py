@@ -135,3 +135,16 @@ def test_reptile_moves_a_fraction_of_the_way_to_the_mean_of_the_adapted():
     expected = start + 0.25 * (jnp.mean(jnp.stack(adapted), axis=0) - start)
     np.testing.assert_allclose(moved, expected, rtol=1e-5)
     assert np.isfinite(info["meta_gradient_norm"])
+
+
+@pytest.mark.parametrize(("curvature", "expected"), [(-0.5, 2.0), (-3.0, 1.0)])
+def test_the_implicit_gradient_is_never_turned_round(curvature, expected):
+    """Where the matrix is not positive, it is as in first-order MAML."""
+
+    def loss(params, batch):
+        return 0.5 * curvature * jnp.sum(params**2), {}
+
+    adapter = inner.proximal(loss, optax.sgd(0.1), strength=1.0)
+    adapted = implicit.adapted_params(adapter, loss, strength=1.0, num_cg=5)
+    gradient = jax.grad(lambda p: jnp.sum(adapted(p, experience())))(jnp.ones(2))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)

@@ -238,7 +238,7 @@ def as_float64(tree):
 def test_the_meta_gradient_equals_central_differences(tasks, key):
     """K = 2, in float64; the first-order one must differ."""
     learner = maml(tasks, hidden=(4,))
-    first_order = maml(tasks, hidden=(4,), first_order=True)
+    first_order = maml(tasks, hidden=(4,), estimator="first_order")
     loss = jm.losses.default_supervised(tasks.environment, learner.policy, None)
     assert loss is not None
     meta_params = learner.init(key).meta_params

@@ -175,7 +175,7 @@ def test_a_policy_that_does_not_depend_on_the_params_is_left_alone():
     start = np.random.default_rng(0).normal(size=(20, 100)).astype(np.float32)
     update = jax.vmap(outer.trust_region(cubic, constant).update, (None, 0, None, None))
     experience = recorded(gaussian(0.0, 0.0))
-    new, _, info = jax.jit(update)(jax.random.key(0), start, (), experience)
+    new, _, info = jax.jit(update)(jax.random.key(0), start, 0, experience)
     np.testing.assert_array_equal(new, start)
     np.testing.assert_array_equal(info["step_size"], np.zeros(20))
 
@@ -324,7 +324,7 @@ def test_the_step_is_that_of_the_explicit_hessian(distribution, kind, key):
         hessian, gradient = jax.hessian(divergence)(theta), jax.grad(loss)(theta)
         x = jnp.linalg.solve(hessian + 1e-2 * jnp.eye(theta.size), gradient)
         full_step = -jnp.sqrt(2e-4 / (x @ hessian @ x)) * x
-        new, _, info = trust_region.update(key, meta_params, (), experience)
+        new, _, info = trust_region.update(key, meta_params, 0, experience)
         return hessian, full_step, ravel_pytree(new)[0] - theta, info["step_size"]
 
     with jax.enable_x64(True):
@@ -354,7 +354,7 @@ def test_every_step_improves_within_the_radius():
             lambda leaf: leaf + 0.1 * jax.random.normal(key, leaf.shape), start
         )
         experience = collect(meta_learner, key, start, navigation, 3)
-        params, _, info = trust_region.update(key, start, (), experience)
+        params, _, info = trust_region.update(key, start, 0, experience)
         loss = jax.vmap(lambda one, params: objective(params, one)[0], (0, None))
         before = jnp.mean(loss(experience, start))
         after = jnp.mean(loss(experience, params))

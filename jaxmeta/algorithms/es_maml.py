@@ -66,6 +66,7 @@ def es_maml(
         length=length,
         advantage=advantage,
         inner_loss=inner_loss,
+        uses_outer_loss=False,
     )
     adapter = inner.gradient(chosen.inner_loss, inner_optimizer, first_order=True)
 

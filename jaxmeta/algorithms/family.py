@@ -43,7 +43,9 @@ def choose(
     inner_loss: Loss | None = None,
     outer_loss: Loss | None = None,
     default_outer_loss: Callable[..., Loss] = losses.policy_gradient,
+    uses_outer_loss: bool = True,
     needs_updates: bool = True,
+    num_epochs: int = 1,
 ) -> Choice:
     """Fill in the losses that are not given, and check that all fit each other.
 
@@ -51,7 +53,12 @@ def choose(
         TypeError: if ``estimator`` is none.
         ValueError: if two of the arguments contradict each other.
     """
-    supervised = losses.default_supervised(tasks.environment, policy, advantage)
+    if not uses_outer_loss and advantage is not None and inner_loss is not None:
+        raise ValueError("advantage: inner_loss is given, and has its own")
+    if inner_advantage is not None and inner_loss is not None:
+        raise ValueError("inner_advantage: inner_loss is given, and has its own")
+    given = inner_advantage if advantage is None else advantage
+    supervised = losses.default_supervised(tasks.environment, policy, given)
     inner_loss, outer_loss = inner_loss or supervised, outer_loss or supervised
     if estimator is None:
         estimator = DEFAULT_ESTIMATOR if inner_loss is None else "plain"
@@ -61,13 +68,16 @@ def choose(
             "estimator: no policy draws the examples of a Dataset, so 'plain' and "
             f"'first_order' alone have a meaning, got {estimator.name!r}"
         )
+    if estimator.sampling_term is not None and num_epochs > 1:
+        raise ValueError(
+            f"num_epochs must be 1 for estimator {estimator.name!r}, got {num_epochs}: "
+            "its sampling term is that of the policies that acted, not of later ones"
+        )
     needs_updates = needs_updates or estimator.sampling_term is not None
     checks.positive_int("num_updates", num_updates, minimum=int(needs_updates))
     inner_has_its_own = inner_loss is not None or inner_advantage is not None
     if advantage is not None and outer_loss is not None and inner_has_its_own:
         raise ValueError("advantage: both losses are given, and have their own")
-    if inner_advantage is not None and inner_loss is not None:
-        raise ValueError("inner_advantage: inner_loss is given, and has its own")
     advantage = advantages.linear_baseline() if advantage is None else advantage
     inner_advantage = advantage if inner_advantage is None else inner_advantage
     inner_loss = estimators.inner_loss_of(
@@ -76,7 +86,7 @@ def choose(
     # A sampling term is a sum over episodes; the loss it adds to must be one too.
     average = "step" if estimator.sampling_term is None else "episode"
     outer_loss = outer_loss or default_outer_loss(policy, advantage, average=average)
-    for loss in (inner_loss, outer_loss):
+    for loss in (inner_loss, outer_loss) if uses_outer_loss else (inner_loss,):
         losses.check_length(loss, length, tasks.environment)
     return Choice(
         inner_loss,
@@ -104,8 +114,13 @@ def check_weights(outer_loss_weights: Sequence[float], num_updates: int) -> None
     """Check that there is at most one weight for each inner update.
 
     Raises:
+        TypeError: if it is one number.
         ValueError: if there are more, or none.
     """
+    if isinstance(outer_loss_weights, float | int):
+        raise TypeError(
+            f"outer_loss_weights must be a sequence, got {outer_loss_weights!r}"
+        )
     if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
         raise ValueError(
             f"outer_loss_weights must be one to num_updates={num_updates} weights, got "

@@ -92,6 +92,7 @@ def maml(
         inner_loss=inner_loss,
         outer_loss=outer_loss,
         needs_updates=False,
+        num_epochs=num_epochs,
     )
     family.check_weights(outer_loss_weights, num_updates)
     adapter = inner.gradient(

@@ -4,12 +4,20 @@ from collections.abc import Sequence
 
 import optax
 
-from jaxmeta import inner, learner, losses, objectives, outer
+from jaxmeta import (
+    estimators,
+    inner,
+    learner,
+    losses,
+    objectives,
+    outer,
+    policies,
+)
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
 from jaxmeta.estimators import Estimator
 from jaxmeta.losses import AdvantageLoss, Loss
-from jaxmeta.types import MetaLearner, Policy, TaskDistribution
+from jaxmeta.types import Dataset, MetaLearner, Policy, TaskDistribution
 
 
 def maml_trpo(
@@ -73,6 +81,22 @@ def maml_trpo(
             region is out of range.
     """
     family.check_optimizers(inner_optimizer=inner_optimizer)
+    if isinstance(tasks.environment, Dataset):
+        raise ValueError(
+            "tasks: maml_trpo bounds how far the distribution of actions moves; on a "
+            "Dataset use maml"
+        )
+    if policies.check_policy(policy, tasks.environment).value is not None:
+        raise ValueError(
+            "policy: maml_trpo trains no critic; use a policy without one, and "
+            "advantages.linear_baseline"
+        )
+    if estimator is not None and estimators.get(estimator).name == "leave_one_out":
+        raise ValueError(
+            "estimator: the line search of maml_trpo compares values of the objective "
+            "between params, and what 'leave_one_out' credits episodes with is known "
+            "at those that acted alone; use maml, or 'emaml'"
+        )
     chosen = family.choose(
         tasks,
         policy,
@@ -89,10 +113,10 @@ def maml_trpo(
     family.check_weights(outer_loss_weights, num_updates)
     if not isinstance(chosen.outer_loss, AdvantageLoss):
         raise ValueError("outer_loss: maml_trpo needs one of jaxmeta.losses, or none")
-    if chosen.outer_loss.advantage.needs_critic:
+    if not chosen.outer_loss.has_value:
         raise ValueError(
-            "policy: maml_trpo trains no critic; use a policy without one, and "
-            "advantages.linear_baseline"
+            "outer_loss: the line search of maml_trpo compares its values, which for "
+            "DiCE are always zero; use losses.likelihood_ratio"
         )
     adapter = inner.gradient(
         chosen.inner_loss,

@@ -55,10 +55,15 @@ def meta_sgd(
     Learning", 2017.
 
     Raises:
-        TypeError: as ``maml``.
+        TypeError: as ``maml``, or if ``inner_rate`` is an optimizer.
         ValueError: as ``maml``.
     """
     family.check_optimizers(outer_optimizer=outer_optimizer)
+    if isinstance(inner_rate, optax.GradientTransformation):
+        raise TypeError(
+            "inner_rate must be a number, got an optax transform: Meta-SGD learns the "
+            "rates of its own inner update"
+        )
     chosen = family.choose(
         tasks,
         policy,

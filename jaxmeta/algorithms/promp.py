@@ -30,6 +30,8 @@ from jaxmeta.types import (
     TaskDistribution,
 )
 
+_SMALLEST_COEFFICIENT = 1e-8
+
 
 class ProMPState(NamedTuple):
     """The outer optimizer's state, and the KL coefficient ``[K]`` of each update."""
@@ -80,7 +82,7 @@ def promp(
         clip: how far the outer probability ratio may move.
         num_epochs: outer gradient steps on the same experience.
         target_kl: of the policies before each inner update, in nats; positive.
-        kl_coefficient: the initial ``eta``; not negative.
+        kl_coefficient: the initial ``eta``; zero for no penalty at all.
         task_batch_size: tasks that learn at a time.
 
     Source: Rothfuss, Lee, Clavera, Asfour and Abbeel, "ProMP: Proximal Meta-Policy
@@ -112,6 +114,7 @@ def promp(
         advantage=advantage,
         inner_advantage=inner_advantage,
         default_outer_loss=clipped,
+        num_epochs=num_epochs,
     )
     if not isinstance(chosen.inner_loss, AdvantageLoss):
         raise ValueError(
@@ -201,7 +204,9 @@ def _penalized(
         kl = jnp.mean(kls, axis=0)
         factor = jnp.where(kl > 1.5 * target_kl, 2.0, 1.0)
         factor = jnp.where(kl < target_kl / 1.5, 0.5, factor)
-        coefficients = state.kl_coefficients * factor
+        # From zero no doubling would lead back.
+        smallest = jnp.minimum(initial, _SMALLEST_COEFFICIENT)
+        coefficients = jnp.maximum(state.kl_coefficients * factor, smallest)
         info = {**info, "inner_kl": kl, "kl_coefficients": coefficients}
         return meta_params, ProMPState(optimizer_state, coefficients), info
 

@@ -60,6 +60,7 @@ def reptile(
         length=length,
         advantage=advantage,
         inner_loss=inner_loss,
+        uses_outer_loss=False,
     )
     adapter = inner.gradient(chosen.inner_loss, inner_optimizer, first_order=True)
     return learner.meta_learner(

@@ -29,8 +29,9 @@ def dice(
     """DiCE: unbiased first and second derivatives of the return.
 
     ``-mean [sum_t box(W_t) r_t + (1 - box(log pi_t)) b_t]``, with the baseline ``b_t``
-    of the advantage estimator in the first derivative only; ``box(W_t) r_t`` is summed
-    as ``(box(W_t) - box(W_{t-1})) G_t``, which is the same.
+    of the advantage estimator in the first derivative only. The rewards (discounted, if
+    the advantage has ``discount_steps=True``) are summed as ``(box(W_t) - box(W_{t-1}))
+    G_t``, which has the same derivatives; its value is zero.
 
     Args:
         policy: the policy.
@@ -43,6 +44,9 @@ def dice(
         average: as in ``policy_gradient``, like the rest.
         entropy_coefficient: weight of the entropy bonus.
         value_coefficient: weight of the critic's squared error.
+
+    Raises:
+        ValueError: if ``average`` is neither.
 
     Source: Foerster, Farquhar, Al-Shedivat, Rocktaschel, Xing and Whiteson, "DiCE: The
     Infinitely Differentiable Monte Carlo Estimator", 2018; the baselines of Mao,
@@ -69,6 +73,7 @@ def dice(
         average=average,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        has_value=False,
     )
 
 
@@ -116,6 +121,7 @@ def loaded_dice(
         average=average,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        has_value=False,
     )
 
 

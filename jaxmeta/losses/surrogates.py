@@ -53,6 +53,8 @@ class AdvantageLoss(NamedTuple):
         average: over all steps, or over episodes.
         has_sampling_curvature: whether its second derivative estimates how the batch
             itself would change with the params; that of ``log pi A`` does not.
+        has_value: whether its value, and not only its derivatives, says how good
+            params are, so that it can be compared between params.
     """
 
     function: Loss
@@ -60,6 +62,7 @@ class AdvantageLoss(NamedTuple):
     advantage: Advantage
     average: Average
     has_sampling_curvature: bool
+    has_value: bool
 
     def __call__(self, params: Params, batch: Transition) -> tuple[jax.Array, Info]:
         """The loss and its info."""
@@ -223,6 +226,7 @@ def advantage_loss(
     entropy_coefficient: float,
     value_coefficient: float,
     has_sampling_curvature: bool = True,
+    has_value: bool = True,
 ) -> AdvantageLoss:
     """Minus the mean gain of a surrogate, with entropy bonus and critic's error.
 
@@ -234,6 +238,7 @@ def advantage_loss(
         entropy_coefficient: as in :func:`policy_gradient`.
         value_coefficient: as in :func:`policy_gradient`.
         has_sampling_curvature: as in :class:`AdvantageLoss`.
+        has_value: as in :class:`AdvantageLoss`.
 
     Raises:
         ValueError: if ``average`` is neither.
@@ -264,7 +269,9 @@ def advantage_loss(
             info["value_loss"] = value_loss
         return total, {"loss": total, **info}
 
-    loss = AdvantageLoss(function, policy, advantage, average, has_sampling_curvature)
+    loss = AdvantageLoss(
+        function, policy, advantage, average, has_sampling_curvature, has_value
+    )
     return loss
 
 

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmeta import checks
-from jaxmeta.types import Environment, Params, Policy
+from jaxmeta.types import Dataset, Environment, Params, Policy
 
 
 class ContextParams(NamedTuple):
@@ -19,7 +19,7 @@ class ContextParams(NamedTuple):
 
 
 def with_context(
-    make: Callable[[Environment], Policy], environment: Environment, *, size: int
+    make: Callable[[Any], Policy], environment: Environment | Dataset, *, size: int
 ) -> Policy:
     """A policy that reads its observation, flattened, and a context vector after it.
 
@@ -29,12 +29,21 @@ def with_context(
         environment: what the policy acts in.
         size: ``C``, of the context.
 
+    Raises:
+        TypeError: if ``make`` is no function, or ``size`` no integer.
+        ValueError: if ``size`` is below one.
+
     Returns:
         A policy whose params are ``ContextParams``; the context is zero at first.
 
     Source: Zintgraf, Shiarlis, Kurin, Hofmann and Whiteson, "Fast Context Adaptation
     via Meta-Learning", 2019.
     """
+    if not callable(make):
+        raise TypeError(
+            f"make must be a function of an environment, such as policies.mlp, got "
+            f"{type(make).__name__}"
+        )
     size = checks.positive_int("size", size)
     width = math.prod(environment.observation.shape) + size
     observation = jax.ShapeDtypeStruct((width,), environment.observation.dtype)

@@ -13,16 +13,19 @@ from typing import Any
 import jax
 import optax
 
-from jaxmeta import policies, tasks
+from jaxmeta import optimizers, policies, tasks
 from jaxmeta.algorithms import maml, meta_sgd, reptile
 from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import MetaLearner
 
 
 def _experiment(
-    method: Callable[..., MetaLearner], num_tasks: int, **options: Any
+    method: Callable[..., MetaLearner],
+    frequencies: tuple[float, float],
+    num_tasks: int,
+    **options: Any,
 ) -> Experiment:
-    distribution = tasks.sinusoids()
+    distribution = tasks.sinusoids(frequencies=frequencies)
     policy = policies.mlp(
         distribution.environment, hidden=(40, 40), activation=jax.nn.relu
     )
@@ -43,6 +46,7 @@ def build_maml(
     inner_rate: float = 0.01,
     outer_rate: float = 1e-3,
     num_tasks: int = 25,
+    frequencies: tuple[float, float] = (1.0, 1.0),
     estimator: str = "plain",
 ) -> Experiment:
     """MAML on sinusoids.
@@ -52,10 +56,12 @@ def build_maml(
         inner_rate: of the inner update.
         outer_rate: of the outer Adam.
         num_tasks: tasks per meta-update.
+        frequencies: the interval of the tasks' frequencies.
         estimator: ``plain``, or ``first_order``.
     """
     return _experiment(
         maml,
+        frequencies,
         num_tasks,
         inner_optimizer=optax.sgd(inner_rate),
         outer_optimizer=optax.adam(outer_rate),
@@ -72,6 +78,7 @@ def build_metasgd(
     inner_rate: float = 0.01,
     outer_rate: float = 1e-3,
     num_tasks: int = 25,
+    frequencies: tuple[float, float] = (1.0, 1.0),
 ) -> Experiment:
     """Meta-SGD on sinusoids.
 
@@ -80,9 +87,11 @@ def build_metasgd(
         inner_rate: what the learned rates are at first.
         outer_rate: of the outer Adam.
         num_tasks: tasks per meta-update.
+        frequencies: the interval of the tasks' frequencies.
     """
     return _experiment(
         meta_sgd,
+        frequencies,
         num_tasks,
         inner_rate=inner_rate,
         outer_optimizer=optax.adam(outer_rate),
@@ -98,6 +107,7 @@ def build_reptile(
     inner_rate: float = 0.01,
     outer_rate: float = 0.3,
     num_tasks: int = 25,
+    frequencies: tuple[float, float] = (1.0, 1.0),
 ) -> Experiment:
     """Reptile on sinusoids.
 
@@ -107,11 +117,16 @@ def build_reptile(
         inner_rate: of the inner updates.
         outer_rate: what part of the way to the adapted params to go.
         num_tasks: tasks per meta-update.
+        frequencies: the interval of the tasks' frequencies.
     """
     return _experiment(
         reptile,
+        frequencies,
         num_tasks,
-        inner_optimizer=optax.sgd(inner_rate),
+        # Without the clip, five shots of a large sinusoid can throw it off for good.
+        inner_optimizer=optax.chain(
+            optimizers.clip_by_global_norm(10.0), optax.sgd(inner_rate)
+        ),
         outer_optimizer=optax.sgd(outer_rate),
         num_updates=num_updates,
         num_episodes=shots,

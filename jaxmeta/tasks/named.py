@@ -34,18 +34,27 @@ def navigation2d(*, action_scale: float = 0.1, horizon: int = 100) -> TaskDistri
     return from_gymnax(Navigation2D(), params=params, horizon=horizon)
 
 
-def corners(*, size: int = 5, horizon: int = 8) -> TaskDistribution:
+def corners(*, size: int = 5, horizon: int | None = None) -> TaskDistribution:
     """A grid of which one corner pays, each with equal probability.
 
     Args:
         size: cells per side, an odd number.
-        horizon: steps in an episode.
+        horizon: steps in an episode; by default ``2 (size - 1)``, twice what a corner
+            is away.
 
     Raises:
-        ValueError: if ``size`` is even, or below three.
+        ValueError: if ``size`` is even or below three, or if no corner is within
+            ``horizon`` steps.
     """
+    environment = Corners(size)
+    horizon = 2 * (size - 1) if horizon is None else horizon
+    if horizon < size - 1:
+        raise ValueError(
+            f"horizon must be at least size - 1 = {size - 1}, or no corner can be "
+            f"reached, got {horizon}"
+        )
     params = {"corner": choice([0, 1, 2, 3])}
-    return from_gymnax(Corners(size), params=params, horizon=horizon)
+    return from_gymnax(environment, params=params, horizon=horizon)
 
 
 def bernoulli_bandit(num_arms: int, *, horizon: int = 10) -> TaskDistribution:
@@ -91,29 +100,44 @@ def tabular_mdp(
 
 
 class Sinusoid(NamedTuple):
-    """A task of :func:`sinusoids`, ``y = amplitude sin(x - phase)``; both ``[]``."""
+    """A task of :func:`sinusoids`, ``y = amplitude sin(frequency x - phase)``."""
 
     amplitude: jax.Array
+    frequency: jax.Array
     phase: jax.Array
 
 
-def sinusoids() -> TaskDistribution:
-    """Regression of ``y = A sin(x - phase)``, the field's first supervised benchmark.
+def sinusoids(*, frequencies: tuple[float, float] = (1.0, 1.0)) -> TaskDistribution:
+    """Regression of ``y = A sin(w x - phase)``, the first supervised benchmark.
 
     Amplitude ``A ~ U[0.1, 5]`` and phase ``~ U[0, pi]`` of a task, ``x ~ U[-5, 5]``;
     inputs and targets are ``[1]``.
 
+    Args:
+        frequencies: the ends of the interval ``w`` is uniform on. It is one for all
+            tasks in Finn et al.; (0.8, 1.2) makes a harder variant.
+
     Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
     of Deep Networks", 2017, section 5.1.
+
+    Raises:
+        ValueError: if the frequencies are not positive and in order.
     """
+    low, high = frequencies
+    if not 0 < low <= high:
+        raise ValueError(
+            f"frequencies must be positive and in order, got {frequencies}"
+        )
     amplitude, phase, x = uniform(0.1, 5.0), uniform(0.0, jnp.pi), uniform(-5, 5, (1,))
 
     def sample_task(key: Key) -> Sinusoid:
-        key_amplitude, key_phase = jax.random.split(key)
-        return Sinusoid(amplitude(key_amplitude), phase(key_phase))
+        key_amplitude, key_frequency, key_phase = jax.random.split(key, 3)
+        frequency = low + (high - low) * jax.random.uniform(key_frequency)
+        return Sinusoid(amplitude(key_amplitude), frequency, phase(key_phase))
 
     def sample_example(key: Key, task: Sinusoid) -> tuple[jax.Array, jax.Array]:
         inputs = x(key)
-        return inputs, task.amplitude * jnp.sin(inputs - task.phase)
+        angle = task.frequency * inputs - task.phase
+        return inputs, task.amplitude * jnp.sin(angle)
 
     return supervised(sample_task, sample_example, name="sinusoids")
