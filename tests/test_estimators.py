@@ -330,7 +330,7 @@ def test_methods_without_an_outer_loss_ask_nothing_of_it(method):
 def test_methods_of_reinforcement_learning_refuse_a_dataset(method):
     tasks = jm.tasks.sinusoids()
     outer = {} if method is jm.maml_trpo else {"outer_optimizer": optax.sgd(0.1)}
-    with pytest.raises(ValueError, match="tasks: .* on a Dataset use maml"):
+    with pytest.raises(ValueError, match=r"tasks: .* on a Dataset use maml"):
         method(
             tasks,
             jm.policies.mlp(tasks.environment, hidden=(8,)),
