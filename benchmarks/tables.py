@@ -80,9 +80,108 @@ def speed() -> str:
     )
 
 
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def between(found: dict[str, Any], index: int) -> str:
+    """A mean with its interval."""
+    mean, low, high = (found[end][index] for end in ("mean", "low", "high"))
+    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def trust_region() -> str:
+    """MAML-TRPO on navigation, and one of its updates."""
+    found = read("maml_trpo_navigation2d")
+    update = read("meta_update_maml_trpo_navigation2d_one_inner_update")
+    curve = found["adaptation_curve"]
+    seconds = update["run_seconds"]
+    returns = ", ".join(
+        f"{mean:.2f} ± {error:.2f}"
+        for mean, error in zip(
+            curve["mean"], curve["standard_error_over_seeds"], strict=True
+        )
+    )
+    return (
+        f"With a trust region as outer step, after {found['num_updates']} meta-updates "
+        f"of {found['num_seeds']} seeds: {returns} after 0, 1, 2 and 3 gradient steps. "
+        f"{versions(found)}.\n\nOne meta-update of it with one inner update (2 x 64 "
+        f"tanh, 20 x 20 x 100) runs in {seconds['median']:.2f} s (quartiles "
+        f"{seconds['lower_quartile']:.2f} to {seconds['upper_quartile']:.2f}). "
+        f"{versions(update)}."
+    )
+
+
+def methods() -> str:
+    """All methods on navigation, with equal environment steps."""
+    found = read("methods")
+    rows = [
+        [name, *(between(one, i) for i in range(4))]
+        for name, one in found["methods"].items()
+    ]
+    steps = max(one["environment_steps"] for one in found["methods"].values())
+    return (
+        "All methods with the same environment steps "
+        f"({steps / 1e6:.0f} million, so far fewer than above; "
+        f"{found['num_tasks']} tasks of {found['num_episodes']} episodes per update, "
+        "none tuned but MAML): return before and after each of three updates on "
+        f"held-out goals, mean and 95% interval over {found['num_seeds']} seeds.\n\n"
+        + table(["method", "before", "1", "2", "3"], rows)
+        + f"\n\n![Return after one inner update against environment steps]"
+        f"(benchmarks/results/methods.png)\n\n{versions(found)}."
+    )
+
+
+def exploration() -> str:
+    """Estimators where an agent must look before it knows."""
+    found = read("exploration")
+    rows = sorted(found["estimators"].items(), key=lambda item: item[1]["mean"][-1])
+    return (
+        "Where an agent must look before it knows (a grid of which one corner pays, "
+        "one update from eight episodes; the best return is "
+        f"{found['optimum'][-1]:.0f}) the estimator decides. Mean and 95% interval "
+        f"over {found['num_seeds']} seeds:\n\n"
+        + table(
+            ["estimator", "before", "after one update"],
+            [[f"`{name}`", between(one, 0), between(one, 1)] for name, one in rows],
+        )
+        + "\n\n![Return after adaptation by estimator]"
+        f"(benchmarks/results/exploration.png)\n\n{versions(found)}."
+    )
+
+
+def regression() -> str:
+    """Few-shot regression of sinusoids."""
+    found = read("sinusoids")
+    labels: dict[str, dict[int, Any]] = {}
+    for one in found["results"].values():
+        options = [str(value) for value in one["arguments"].values()]
+        labels.setdefault(" ".join([one["recipe"], *options]), {})[one["shots"]] = one
+    rows = []
+    for label, by_shots in labels.items():
+        cells = []
+        for one in by_shots.values():
+            published = one["published_error"]
+            text = f"{-one['mean'][1]:.2f}"
+            cells.append(text if published is None else f"{text} ({published:.2f})")
+        rows.append([f"`{label}`", *cells])
+    return (
+        "Few-shot regression: mean squared error after one update of so many shots, "
+        f"mean of {found['num_seeds']} seeds, {found['num_test_tasks_per_seed']} "
+        "held-out sinusoids each; published errors (Li et al., 2017) in brackets. "
+        "Whether those are of one frequency or of several we could not make sure, so "
+        "both are here.\n\n"
+        + table(["recipe", "5 shots", "10 shots", "20 shots"], rows)
+        + f"\n\n{versions(found)}."
+    )
+
+
 def render() -> str:
     """The section."""
-    return f"\n{navigation()}\n\n{speed()}\n\n"
+    parts = (navigation, speed, trust_region, methods, exploration, regression)
+    return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ def build(
     *,
     estimator: str = "emaml",
     inner_rate: float = 10.0,
-    outer_rate: float = 0.1,
+    outer_rate: float = 0.03,
     num_tasks: int = 20,
     num_episodes: int = 8,
 ) -> Experiment:
@@ -52,7 +52,7 @@ RECIPE = Recipe(
     method="E-MAML",
     tasks="sparse corners",
     build=build,
-    num_updates=300,
+    num_updates=400,
     num_test_tasks=1000,
     published={},
     # A corner blindly chosen is the right one in four; tests play both.
