@@ -58,7 +58,7 @@ def _list(arguments: list[str]) -> None:
     table = Table("recipe", "method", "tasks", "published", "time", box=None)
     for recipe in recipes.RECIPES.values():
         published = "\n".join(
-            f"{' / '.join(f'{value:g}' for value in row)}  {label}"
+            f"{' / '.join('-' if v is None else f'{v:g}' for v in row)}  {label}"
             for label, row in recipe.published.items()
         )
         table.add_row(

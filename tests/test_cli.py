@@ -256,18 +256,6 @@ def test_an_unfinished_run_cannot_be_plotted(tmp_path, capsys):
     assert "result.json does not exist" in fails(capsys, "plot", tmp_path)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipes_are_complete(name):
-    recipe = recipes.get(name)
-    assert recipe.name == name
-    experiment = recipe.build()
-    length = len(
-        next(iter(recipe.published.values())) if recipe.published else recipe.optimum
-    )
-    assert length > 1
-    assert experiment.test_tasks.environment.horizon > 0
-
-
 def test_an_unknown_recipe_is_named():
     with pytest.raises(ValueError, match=r"no recipe 'maml-nav'.*There are: maml"):
         recipes.get("maml-nav")

@@ -95,9 +95,9 @@ def test_finite_mdps_have_the_known_optimum(key):
         values, _ = jax.lax.scan(step, jnp.zeros(10), length=10)
         return values[0]
 
-    found = jax.jit(jax.vmap(value))(jax.random.split(key, 20_000))
+    found = jax.jit(jax.vmap(value))(jax.random.split(key, 1000))
     optimum = recipes.get("maml-tabular").optimum[0]
-    assert abs(found.mean() - optimum) < 5 * found.std() / 20_000**0.5 + 0.01
+    assert abs(found.mean() - optimum) < 5 * found.std() / 1000**0.5
 
 
 def test_finite_mdps_follow_their_tables(key):
