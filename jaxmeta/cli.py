@@ -55,7 +55,10 @@ def _list(arguments: list[str]) -> None:
         """The recipes: named experiments."""
 
     tyro.cli(list_recipes, prog="jaxmeta list", args=arguments)
-    table = Table("recipe", "method", "tasks", "published", "time", box=None)
+    table = Table(box=None)
+    table.add_column("recipe", no_wrap=True)
+    for header in ("method", "tasks", "published", "time"):
+        table.add_column(header, overflow="fold")
     for recipe in recipes.RECIPES.values():
         published = "\n".join(
             f"{' / '.join('-' if v is None else f'{v:g}' for v in row)}  {label}"
