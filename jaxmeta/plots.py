@@ -54,7 +54,7 @@ def draw(runs: list[Run]) -> bytes:
     for axes in (learning, adaptation):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize="small", loc="lower right")
+        axes.legend(fontsize="small", loc="best")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
     return file.getvalue()
