@@ -85,16 +85,16 @@ def custom_baseline(
 ) -> Advantage:
     """Return to go minus a baseline of your own.
 
-    Raises:
-        TypeError: if ``baseline`` is no function.
-        ValueError: if ``discount`` is outside [0, 1].
-
     Args:
         baseline: ``batch [N, T] -> [N, T]``. If it depends on the actions of the batch,
             the policy gradient is biased.
         discount: in [0, 1].
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
         discount_steps: as in :func:`reward_to_go`.
+
+    Raises:
+        TypeError: if ``baseline`` is no function.
+        ValueError: if ``discount`` is outside [0, 1].
     """
     if not callable(baseline):
         raise TypeError(f"baseline must be a function of a batch, got {baseline!r}")
