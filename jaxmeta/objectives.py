@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, trees
 from jaxmeta.advantages import steps_that_count
 from jaxmeta.losses import AdvantageLoss, Loss, evaluate
-from jaxmeta.outer import Objective
+from jaxmeta.outer import AdaptedDistributions, Objective
 from jaxmeta.sampling import SamplingTerm
 from jaxmeta.types import Experience, Inner, Params
 
@@ -48,21 +49,34 @@ def after_adaptation(
     return objective
 
 
-def query_distribution(inner: Inner, outer_loss: AdvantageLoss):
-    """The adapted policy's distributions on the query, whose KL a trust region bounds.
+def adapted_distributions(
+    inner: Inner, outer_loss: AdvantageLoss, *, weights: Sequence[float] = (1.0,)
+) -> AdaptedDistributions:
+    """The adapted policies' distributions, whose KL a trust region bounds.
 
     Args:
         inner: how data changes the agent; it is differentiated through.
         outer_loss: its advantage estimator says which steps count.
+        weights: of the policies after each of the last inner updates, the very last
+            one at the end, as in ``after_adaptation``; they add up to one here.
 
     Returns:
-        ``(meta_params, experience of one task) -> (distribution [N, T], weights)``.
+        ``(meta_params, experience of one task) -> (distribution, recorded, weights)``,
+        each ``[len(weights), N, T]``.
     """
+    total = sum(weights)
 
-    def distribution(meta_params: Params, experience: Experience):
-        params, _ = adaptation.adapt(meta_params, experience, inner=inner)
-        query = experience.query
-        output, _ = evaluate(outer_loss.policy, outer_loss.advantage, params, query)
-        return output.distribution, steps_that_count(outer_loss.advantage, query)
+    def distributions(meta_params: Params, experience: Experience):
+        states, _ = adaptation.adaptation_states(meta_params, experience, inner=inner)
+        num_updates = experience.keys.shape[0] - 1
+        found = []
+        for update, weight in enumerate(weights, start=num_updates + 1 - len(weights)):
+            params = inner.params(meta_params, trees.at(states, update))
+            batch = adaptation.batch_after(experience, update)
+            output, _ = evaluate(outer_loss.policy, outer_loss.advantage, params, batch)
+            counts = steps_that_count(outer_loss.advantage, batch)
+            share = counts / jnp.maximum(jnp.sum(counts), 1) * (weight / total)
+            found.append((output.distribution, batch.distribution, share))
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
-    return distribution
+    return distributions

@@ -27,13 +27,13 @@ def of_mean(theta, experience):
     """N(theta, 1) at every step; all steps count."""
     shape = experience.query.distribution.mean.shape
     now = DiagonalGaussian(jnp.broadcast_to(theta, shape), jnp.zeros(shape))
-    return now, jnp.ones(shape[:-1])
+    return now, experience.query.distribution, jnp.ones(shape[:-1])
 
 
 def of_log_std(theta, experience):
     shape = experience.query.distribution.mean.shape
     now = DiagonalGaussian(jnp.zeros(shape), jnp.broadcast_to(theta, shape))
-    return now, jnp.ones(shape[:-1])
+    return now, experience.query.distribution, jnp.ones(shape[:-1])
 
 
 def linear(theta, experience):
@@ -130,7 +130,7 @@ def test_steps_of_weight_zero_do_not_count_and_each_task_counts_the_same():
     experience = recorded(DiagonalGaussian(mean, jnp.zeros_like(mean)), counts)
 
     def masked(theta, one):
-        return of_mean(theta, one)[0], one.query.reward
+        return (*of_mean(theta, one)[:2], one.query.reward)
 
     _, info = update(outer.trust_region(linear, masked), 0.0, experience)
     np.testing.assert_allclose(info["kl"], (0.25 + 2.0) / 2, rtol=1e-6)

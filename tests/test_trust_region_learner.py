@@ -43,7 +43,8 @@ def parts(distribution, *, num_tasks, num_episodes, hidden):
         unroll = partial(rollouts.unroll, policy, params)
         output, _ = jax.vmap(unroll)(experience.query)
         mask = jax.vmap(first_episode_mask)(experience.query.timestep.is_first)
-        return output.distribution, mask.astype(jnp.float32)
+        recorded = experience.query.distribution
+        return output.distribution, recorded, mask.astype(jnp.float32)
 
     def compose(outer_learner):
         return learner.meta_learner(

@@ -45,7 +45,8 @@ def maml_trpo(
     """MAML-TRPO: meta-learn initial policy params, by natural-gradient outer steps.
 
     The outer step minimises the outer loss of the adapted policies where their mean KL
-    divergence from those that acted is at most ``radius``: see ``outer.trust_region``.
+    divergence from those that acted, weighted as their losses are, is at most
+    ``radius``: see ``outer.trust_region``.
 
     Args:
         tasks: the distribution of tasks.
@@ -63,8 +64,8 @@ def maml_trpo(
         inner_loss: the estimator's by default.
         outer_loss: ``losses.likelihood_ratio`` by default, which is what the line
             search compares.
-        outer_loss_weights: of the outer loss after each of the last inner updates; the
-            trust region is that of the policies after the very last.
+        outer_loss_weights: of the outer loss after each of the last inner updates, and of
+            the divergence of the policies it is a loss of.
         num_cg: conjugate-gradient iterations.
         damping: added to the curvature.
         num_backtracks: how often the line search may shorten the step.
@@ -136,7 +137,9 @@ def maml_trpo(
         adapter,
         outer.trust_region(
             objective,
-            objectives.query_distribution(adapter, chosen.outer_loss),
+            objectives.adapted_distributions(
+                adapter, chosen.outer_loss, weights=outer_loss_weights
+            ),
             radius=radius,
             num_cg=num_cg,
             damping=damping,

@@ -3,10 +3,10 @@
 from jaxmeta.outer.evolution import evolution
 from jaxmeta.outer.gradient import Objective, gradient
 from jaxmeta.outer.reptile import reptile
-from jaxmeta.outer.trust_region import AdaptedDistribution, trust_region
+from jaxmeta.outer.trust_region import AdaptedDistributions, trust_region
 
 __all__ = [
-    "AdaptedDistribution",
+    "AdaptedDistributions",
     "Objective",
     "evolution",
     "gradient",

@@ -14,11 +14,11 @@ from jaxmeta.outer.conjugate_gradient import conjugate_gradient
 from jaxmeta.outer.gradient import Objective
 from jaxmeta.types import Experience, Outer, Params
 
-AdaptedDistribution = Callable[[Params, Experience], tuple[Any, jax.Array]]
-"""``(meta_params, experience of one task) -> (distribution, weights)``, both [N, T].
+AdaptedDistributions = Callable[[Params, Experience], tuple[Any, Any, jax.Array]]
+"""``(meta_params, experience of one task) -> (distribution, recorded, weights)``.
 
-The action distribution of the adapted policy on the steps of the query, and weights
-that say which of these steps count.
+The action distributions of the adapted policy on steps that it acted in, those that were
+recorded there, and weights that say how much each step counts; all of one shape.
 """
 
 Vector = jax.Array  # [P], all meta-params in one
@@ -26,7 +26,7 @@ Vector = jax.Array  # [P], all meta-params in one
 
 def trust_region(
     objective: Objective,
-    distribution: AdaptedDistribution,
+    distributions: AdaptedDistributions,
     *,
     radius: float | optax.Schedule = 0.01,
     num_cg: int = 10,
@@ -40,7 +40,7 @@ def trust_region(
 
     With ``g`` the gradient of the objective ``L(theta) = (1/M) sum_m L_m(theta)`` and
     ``D(theta) = (1/M) sum_m D_m(theta)`` the divergence of the adapted policies,
-    ``D_m`` the weighted mean over query steps of ``KL(recorded || adapted)``::
+    ``D_m`` the weighted mean over steps of ``KL(recorded || adapted)``::
 
         x = (H + damping I)^-1 g              H the Hessian of D
         theta <- theta - s sqrt(2 radius / x'Hx) x
@@ -63,9 +63,9 @@ def trust_region(
 
     Args:
         objective: what to minimise, on the experience of one task.
-        distribution: ``(meta_params, experience of one task) -> (distribution [N, T],
-            weights [N, T])`` of the adapted policy on the query; all tasks count the
-            same. The distribution is a pytree of floats with a method ``kl``.
+        distributions: ``(meta_params, experience of one task) -> (distribution,
+            recorded, weights)`` of the adapted policy where it acted; all tasks count
+            the same. A distribution is a pytree of floats with a method ``kl``.
         radius: the largest ``D``, in nats; a number, or a schedule of the number of
             updates done.
         num_cg: iterations of conjugate gradient.
@@ -109,16 +109,14 @@ def trust_region(
         value_and_gradient = jax.value_and_grad(objective, has_aux=True)
 
         def start_of(one):
-            new, weights = distribution(meta_params, one)
-            return value_and_gradient(meta_params, one), _mean_kl(
-                one.query, new, weights
-            )
+            divergence = _mean_kl(*distributions(meta_params, one))
+            return value_and_gradient(meta_params, one), divergence
 
         ((loss, info), gradients), kl = mean_over_tasks(start_of, experience)
         gradient, _ = ravel_pytree(gradients)
         theta, unravel = ravel_pytree(meta_params)
         some = jax.tree.map(lambda leaf: leaf[:num_curvature_tasks], experience)
-        linear, push = _linearize(distribution, meta_params, some, task_batch_size)
+        linear, push = _linearize(distributions, meta_params, some, task_batch_size)
 
         def curvature(vector: Vector) -> Vector:
             tangent = unravel(vector)
@@ -134,8 +132,7 @@ def trust_region(
             params = unravel(candidate)
 
             def one_task(one):
-                new, weights = distribution(params, one)
-                return objective(params, one)[0], _mean_kl(one.query, new, weights)
+                return objective(params, one)[0], _mean_kl(*distributions(params, one))
 
             return mean_over_tasks(one_task, experience)
 
@@ -177,7 +174,7 @@ class _Candidate(NamedTuple):
 
 
 def _linearize(
-    distribution: AdaptedDistribution,
+    distributions: AdaptedDistributions,
     meta_params: Params,
     experience: Experience,
     task_batch_size: int | None,
@@ -186,9 +183,11 @@ def _linearize(
     programs = []
 
     def one_task(one):
-        now, push, weights = jax.linearize(
-            lambda params: distribution(params, one), meta_params, has_aux=True
-        )
+        def now_and_weights(params):
+            now, _, weights = distributions(params, one)
+            return now, weights
+
+        now, push, weights = jax.linearize(now_and_weights, meta_params, has_aux=True)
         residuals, program = jax.tree.flatten(push)
         programs.append(program)
         return _Linear(now, weights, residuals)
@@ -216,9 +215,9 @@ def _gauss_newton_product(push: Push, linear: _Linear, tangent: Params) -> Param
     return jax.linear_transpose(jacobian, tangent)(fisher)[0]
 
 
-def _mean_kl(query, new: Any, weights: jax.Array) -> jax.Array:
+def _mean_kl(new: Any, recorded: Any, weights: jax.Array) -> jax.Array:
     """Mean over steps of the KL divergence from the distributions recorded."""
-    return _weighted_mean(query.distribution.kl(new), weights)
+    return _weighted_mean(recorded.kl(new), weights)
 
 
 def _weighted_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
