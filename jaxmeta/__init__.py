@@ -30,8 +30,10 @@ from jaxmeta.algorithms import (
     maml,
     maml_trpo,
     meta_sgd,
+    multitask,
     promp,
     reptile,
+    rl2,
 )
 from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
@@ -63,6 +65,7 @@ __all__ = [
     "maml_trpo",
     "meta_learner",
     "meta_sgd",
+    "multitask",
     "objectives",
     "optimizers",
     "outer",
@@ -70,6 +73,7 @@ __all__ = [
     "promp",
     "reptile",
     "returns",
+    "rl2",
     "rollouts",
     "sampling",
     "tasks",

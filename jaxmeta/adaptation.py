@@ -150,7 +150,9 @@ def adaptation_path(
         Policy params with a leading ``[K + 1]``, and the info of the updates ``[K]``.
     """
     states, info = adaptation_states(meta_params, experience, inner=inner)
-    return jax.vmap(lambda state: inner.params(meta_params, state))(states), info
+    size = experience.keys.shape[0]  # a state may be empty
+    params = jax.vmap(lambda s: inner.params(meta_params, s), axis_size=size)(states)
+    return params, info
 
 
 def adaptation_states(

@@ -3,7 +3,7 @@
 ``reward_to_go`` and ``linear_baseline`` use complete episodes without bootstrapping:
 they count the first episode of each rollout and give the steps an auto-reset added
 after it weight zero, as those belong to an episode that is cut. ``value_baseline`` has
-a critic to bootstrap from and uses every step.
+a critic to bootstrap from and uses every step, of each episode or of the whole trial.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import checks, returns
+from jaxmeta import bootstrapping, checks, returns
 from jaxmeta.types import Transition
 
 
@@ -40,6 +40,8 @@ class Advantage(NamedTuple):
             values are None without a critic.
         needs_complete_episodes: whether rollouts must be as long as an episode can be.
         needs_critic: whether the policy must estimate values.
+        needs_next_values: whether it must do so too for the states reached, before any
+            reset.
         discount: of the returns.
         normalize: whether advantages are shifted and scaled, so no longer in units of
             the return.
@@ -48,6 +50,7 @@ class Advantage(NamedTuple):
     estimate: Callable[[Transition, jax.Array | None, jax.Array | None], Estimate]
     needs_complete_episodes: bool
     needs_critic: bool
+    needs_next_values: bool
     discount: float
     normalize: bool
 
@@ -107,7 +110,7 @@ def custom_baseline(
         found = Estimate(to_go - baselines, weights, None, baselines)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, True, False, discount, normalize)
+    return Advantage(estimate, True, False, False, discount, normalize)
 
 
 def linear_baseline(
@@ -160,41 +163,56 @@ def value_baseline(
     trace_decay: float = 0.95,
     normalize: bool = False,
     discount_steps: bool = False,
+    episodes_per_trial: int | None = None,
 ) -> Advantage:
     """Generalised advantage estimates from the policy's own critic.
 
     Rollouts may be shorter than an episode: a truncated or unfinished one is completed
-    by the critic.
+    by the critic. With ``episodes_per_trial`` a rollout is a trial: see
+    ``bootstrapping.steps_of``.
 
     Args:
         discount: in [0, 1].
         trace_decay: lambda in [0, 1].
         normalize: shift and scale the advantages of a batch to mean zero, variance one.
         discount_steps: as in :func:`reward_to_go`.
+        episodes_per_trial: what an episode teaches counts in those after it, up to so
+            many; None: each episode is on its own.
 
     Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized
     Advantage Estimation", 2016.
     """
     checks.unit_interval("discount", discount)
     checks.unit_interval("trace_decay", trace_decay)
+    if episodes_per_trial is not None:
+        checks.positive_int("episodes_per_trial", episodes_per_trial)
 
     def estimate(batch, values, next_values):
-        if values is None or next_values is None:
+        if values is None:
             raise ValueError(
                 "advantage: value_baseline needs a policy with a critic; make one with "
                 "critic=True, or use linear_baseline or reward_to_go"
             )
         values, next_values = jax.lax.stop_gradient((values, next_values))
-        discounts = jnp.where(batch.terminated, 0.0, discount)
-        is_last = batch.terminated | batch.truncated
+        steps = bootstrapping.steps_of(
+            batch, values, next_values, discount, episodes_per_trial
+        )
         advantages = jax.vmap(
             returns.generalized_advantages, in_axes=(0, 0, 0, 0, 0, None)
-        )(batch.reward, discounts, values, next_values, is_last, trace_decay)
-        weights, targets = jnp.ones_like(advantages), advantages + values
-        found = Estimate(advantages, weights, targets, values)
+        )(
+            batch.reward,
+            steps.discounts,
+            values,
+            steps.next_values,
+            steps.is_last,
+            trace_decay,
+        )
+        found = Estimate(advantages, steps.weights, advantages + values, values)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, False, True, discount, normalize)
+    return Advantage(
+        estimate, False, True, episodes_per_trial is None, discount, normalize
+    )
 
 
 def step_discounts(batch: Transition, discount: float) -> jax.Array:
@@ -208,8 +226,7 @@ def steps_that_count(advantage: Advantage, batch: Transition) -> jax.Array:
     """Weights ``[N, T]``: of each rollout's first episode, or of every step."""
     if not advantage.needs_complete_episodes:
         return jnp.ones_like(batch.reward)
-    mask = jax.vmap(returns.first_episode_mask)(batch.timestep.is_first)
-    return mask.astype(batch.reward.dtype)
+    return _first_episodes(batch)
 
 
 def _first_episode_returns(
@@ -218,8 +235,12 @@ def _first_episode_returns(
     """Returns to go ``[N, T]`` and the weights ``[N, T]`` of the first episodes."""
     discounts = jnp.where(batch.terminated | batch.truncated, 0.0, discount)
     to_go = jax.vmap(returns.discounted_returns)(batch.reward, discounts)
-    mask = jax.vmap(returns.first_episode_mask)(batch.timestep.is_first)
-    return to_go, mask.astype(to_go.dtype)
+    return to_go, _first_episodes(batch)
+
+
+def _first_episodes(batch: Transition) -> jax.Array:
+    mask = jax.vmap(returns.episode_mask)(batch.timestep.is_first)
+    return mask.astype(batch.reward.dtype)
 
 
 def _features(observations: jax.Array) -> jax.Array:

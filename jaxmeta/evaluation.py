@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, batching, checks, rollouts
-from jaxmeta.learner import performance
-from jaxmeta.returns import first_episode_return
+from jaxmeta.learner import mean_returns, performance
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -33,6 +32,9 @@ def adaptation_curve(
 ) -> jax.Array:
     """Mean first-episode return of each task, before adaptation and after each update.
 
+    Of a policy with memory it is the return of each episode of a trial, in their order
+    (and so again after each inner update, where there are any).
+
     It is compiled; nothing is learned across tasks. Where the learner's ``length`` is
     below the horizon, the return is that of the steps seen. For a Dataset it is the
     mean score on the query examples, which is that of the mode in any case.
@@ -50,7 +52,7 @@ def adaptation_curve(
         task_batch_size: tasks evaluated at a time; see ``batching.map_tasks``.
 
     Returns:
-        ``[num_tasks, K + 1]`` returns.
+        ``[num_tasks, (K + 1) E]`` returns, ``E`` the episodes of a trial.
 
     Raises:
         TypeError: if ``key`` is not a typed key, or a MetaState is given as
@@ -75,7 +77,7 @@ def adaptation_curves(
     """Both curves of :func:`adaptation_curve`, of one and the same adaptation.
 
     Returns:
-        ``[num_tasks, K + 1]`` returns of sampled actions, and of the mode.
+        ``[num_tasks, (K + 1) E]`` returns of sampled actions, and of the mode.
     """
     options = {"num_tasks": num_tasks, "task_batch_size": task_batch_size}
     sampled, mode = _checked(key, learner, meta_params, tasks, mode=True, **options)
@@ -112,6 +114,7 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
             environment=tasks.environment,
             policy=learner.policy,
             inner=learner.inner,
+            episodes_per_trial=learner.episodes_per_trial,
         )
         if not mode:
             return (sampled,)
@@ -151,7 +154,7 @@ def _space(space: Any) -> tuple[Any, ...]:
 
 
 def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience):
-    """Returns ``[K + 1]`` of fresh episodes that act with the mode."""
+    """Returns ``[(K + 1) E]`` of fresh episodes that act with the mode."""
     num_episodes, length = experience.query.reward.shape
     path, _ = adaptation.adaptation_path(meta_params, experience, inner=learner.inner)
 
@@ -167,11 +170,10 @@ def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience
             length=length,
             mode=True,
         )
-        is_first = batch.timestep.is_first
-        return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
+        return mean_returns(batch, episodes_per_trial=learner.episodes_per_trial)
 
-    keys = jax.random.split(key, jax.tree.leaves(path)[0].shape[0])
-    return jax.vmap(mode_return)((keys, path))
+    keys = jax.random.split(key, experience.keys.shape[0])
+    return jax.vmap(mode_return)((keys, path)).reshape(-1)
 
 
 class Interval(NamedTuple):

@@ -70,6 +70,23 @@ def gradient(
     )
 
 
+def identity() -> Inner:
+    """No inner updates: what an agent learns of a task is in its memory, if it has one.
+
+    The policy acts with the meta-params themselves; ``num_updates`` is zero.
+    """
+
+    def update(key, meta_params, state, batch):
+        del key, meta_params, batch
+        return state, {}
+
+    return Inner(
+        init=lambda key, meta_params: (),
+        update=update,
+        params=lambda meta_params, state: meta_params,
+    )
+
+
 class MetaSGDParams(NamedTuple):
     """What Meta-SGD learns: where adaptation starts, and a rate for every weight."""
 

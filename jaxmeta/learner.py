@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import adaptation, batching, checks, policies, rollouts, trees
-from jaxmeta.returns import first_episode_return
+from jaxmeta.returns import episode_returns
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -37,6 +37,7 @@ def meta_learner(
     num_updates: int,
     num_episodes: int,
     length: int | None = None,
+    episodes_per_trial: int = 1,
     task_batch_size: int | None = None,
 ) -> MetaLearner:
     """Compose a meta-learner.
@@ -49,6 +50,10 @@ def meta_learner(
     ``environment_steps``; and the info of the outer learner. For a Dataset an episode
     is an example: see :func:`performance` for ``returns``.
 
+    With ``episodes_per_trial`` a policy's memory lasts over ``E`` episodes of a task,
+    and what was an episode above is a trial of so many: ``returns`` are ``[(K + 1)
+    E]``, episode after episode.
+
     Args:
         tasks: the distribution of tasks.
         policy: who acts.
@@ -60,7 +65,8 @@ def meta_learner(
         num_episodes: ``N`` episodes per inner update, and in the query; for a Dataset
             the examples ("shots") of the support, and as many others in the query.
         length: ``T`` steps per episode; by default the environment's horizon. A
-            Dataset has none.
+            Dataset has none. Of a trial, ``E`` times as many by default.
+        episodes_per_trial: ``E`` episodes that the policy's memory lasts.
         task_batch_size: tasks whose inner updates run at a time while experience is
             collected; see ``batching.map_tasks``.
 
@@ -72,16 +78,10 @@ def meta_learner(
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     num_updates = checks.positive_int("num_updates", num_updates, minimum=0)
     num_episodes = checks.positive_int("num_episodes", num_episodes)
-    is_dataset = isinstance(environment, Dataset)
-    if is_dataset and length is not None:
-        raise ValueError(
-            f"length must be None for a Dataset, whose examples have no time, got "
-            f"{length}"
-        )
-    length = environment.horizon if length is None else length
-    length = checks.positive_int("length", length)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
+    is_dataset = isinstance(environment, Dataset)
+    length = _checked_length(environment, length, episodes_per_trial)
     policies.check_policy(policy, environment)
 
     collect = partial(
@@ -95,7 +95,13 @@ def meta_learner(
         task_batch_size=task_batch_size,
     )
     adapt = partial(adaptation.adapt, inner=inner)
-    measure = partial(performance, environment=environment, policy=policy, inner=inner)
+    measure = partial(
+        performance,
+        environment=environment,
+        policy=policy,
+        inner=inner,
+        episodes_per_trial=episodes_per_trial,
+    )
 
     def init(key: Key) -> MetaState:
         checks.typed_key(key)
@@ -117,7 +123,7 @@ def meta_learner(
             acting,
             experience,
             batch_size=task_batch_size,
-        ).reshape(-1, num_updates + 1)
+        ).reshape(-1, (num_updates + 1) * episodes_per_trial)
         batches = 2 if is_dataset else num_updates + 1
         steps = len(returns) * batches * num_episodes * length
         info = {
@@ -134,8 +140,40 @@ def meta_learner(
 
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
     return MetaLearner(
-        init, update, collect, adapt, policy, environment, inner, outer.objective
+        init,
+        update,
+        collect,
+        adapt,
+        policy,
+        environment,
+        inner,
+        outer.objective,
+        episodes_per_trial,
     )
+
+
+def _checked_length(
+    environment: Environment | Dataset, length: int | None, episodes_per_trial: int
+) -> int:
+    """Steps per trial, which without memory is an episode."""
+    checks.positive_int("episodes_per_trial", episodes_per_trial)
+    if isinstance(environment, Dataset):
+        given = {"length": length, "episodes_per_trial": episodes_per_trial}
+        for (name, value), allowed in zip(given.items(), (None, 1), strict=True):
+            if value != allowed:
+                raise ValueError(
+                    f"{name} must be {allowed} for a Dataset, whose examples have no "
+                    f"time, got {value}"
+                )
+    if length is None:
+        return episodes_per_trial * environment.horizon
+    length = checks.positive_int("length", length)
+    if episodes_per_trial > 1 and length < environment.horizon:
+        raise ValueError(
+            f"length must be at least the horizon of {environment.name}, "
+            f"{environment.horizon} steps, got {length}: a trial has an episode or more"
+        )
+    return length
 
 
 def _interact(
@@ -168,11 +206,13 @@ def performance(
     environment: Environment | Dataset,
     policy: Policy,
     inner: Inner,
+    episodes_per_trial: int = 1,
 ) -> jax.Array:
     """How good the agent was in one task before adaptation and after each update.
 
-    In an environment the mean first-episode return of the episodes it acted; for a
-    Dataset the mean score of its predictions on the query examples.
+    In an environment the mean return of each episode of the trials it acted, which
+    without memory are single episodes; for a Dataset the mean score of its predictions
+    on the query examples.
 
     Args:
         meta_params: those the experience was collected with.
@@ -180,15 +220,18 @@ def performance(
         environment: where it was collected.
         policy: who acted.
         inner: how data changes the agent.
+        episodes_per_trial: ``E``.
 
     Returns:
-        ``[K + 1]``.
+        ``[(K + 1) E]``.
 
     Raises:
         ValueError: if the score of a Dataset is no scalar.
     """
     if not isinstance(environment, Dataset):
-        return _returns(experience)
+        each = partial(mean_returns, episodes_per_trial=episodes_per_trial)
+        before = jax.vmap(each)(experience.support).reshape(-1)
+        return jnp.concatenate([before, each(experience.query)])
     path, _ = adaptation.adaptation_path(meta_params, experience, inner=inner)
 
     def mean_score(params: Params) -> jax.Array:
@@ -204,13 +247,10 @@ def performance(
     return jax.vmap(mean_score)(path)
 
 
-def _returns(experience: Experience) -> jax.Array:
-    def mean_return(batch: Transition) -> jax.Array:
-        is_first = batch.timestep.is_first
-        return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
-
-    support = jax.vmap(mean_return)(experience.support)
-    return jnp.append(support, mean_return(experience.query))
+def mean_returns(batch: Transition, *, episodes_per_trial: int = 1) -> jax.Array:
+    """Mean return ``[E]`` of each episode of a batch of trials ``[N, T]``."""
+    each = partial(episode_returns, num_episodes=episodes_per_trial)
+    return jnp.mean(jax.vmap(each)(batch.reward, batch.timestep.is_first), axis=0)
 
 
 def train(

@@ -125,26 +125,27 @@ def episodes(
 
 
 def unroll(
-    policy: Policy, params: Params, transitions: Transition
+    policy: Policy, params: Params, transitions: Transition, *, next_values: bool = True
 ) -> tuple[PolicyOutput, jax.Array | None]:
     """Evaluate a policy along one recorded trajectory, from the start of a trial.
 
-    A policy without memory is evaluated on all steps at once, one with memory by a
-    scan.
+    A policy without memory is evaluated on all steps at once; one with memory in its
+    sequence mode, or by a scan where it has none or ``next_values`` are wanted.
 
     Args:
         policy: the policy.
         params: its params.
         transitions: ``[T]``.
+        next_values: whether to evaluate the states reached too.
 
     Returns:
         Its outputs ``[T]`` and the values ``[T]`` of the states reached (before any
-        reset), which are None without a critic.
+        reset), which are None without a critic, or unless ``next_values``.
     """
 
     def step(carry, transition: Transition):
         output, carry = policy.apply(params, carry, transition.timestep)
-        if output.value is None:
+        if output.value is None or not next_values:
             return carry, (output, None)
         reached = Timestep(
             observation=transition.next_observation,
@@ -157,6 +158,8 @@ def unroll(
     carry = policy.initial_carry()
     if not jax.tree.leaves(carry):
         return jax.vmap(lambda transition: step(carry, transition)[1])(transitions)
+    if policy.sequence is not None and not next_values:
+        return policy.sequence(params, transitions.timestep), None
     return jax.lax.scan(step, carry, transitions)[1]
 
 

@@ -174,12 +174,15 @@ class Policy(NamedTuple):
         init: ``(key) -> params``.
         initial_carry: ``() -> carry``, the memory at the start of a trial; an empty
             tuple for a policy without memory.
-        apply: ``(params, carry, timestep) -> (PolicyOutput, carry)``.
+        apply: ``(params, carry, timestep) -> (PolicyOutput, carry)``, to act.
+        sequence: ``(params, timesteps [T]) -> PolicyOutput [T]``, to learn: the outputs
+            of ``apply`` along a trial, from its start. None: ``apply`` in a scan.
     """
 
     init: Callable[[Key], Params]
     initial_carry: Callable[[], Any]
     apply: Callable[[Params, Any, Timestep], tuple[PolicyOutput, Any]]
+    sequence: Callable[[Params, Timestep], PolicyOutput] | None = None
 
 
 class Inner(NamedTuple):
@@ -257,8 +260,8 @@ class MetaLearner(NamedTuple):
         init: ``(key) -> MetaState``.
         update: ``(key, state) -> (MetaState, info)``, one whole meta-iteration: sample
             tasks, act, adapt, act again, improve. Its info holds ``returns``
-            ``[K + 1]`` (scores, for a Dataset) and ``environment_steps`` ``[]`` (there
-            the examples drawn) besides what else there is.
+            ``[(K + 1) E]`` (scores, for a Dataset) and ``environment_steps`` ``[]``
+            (there the examples drawn) besides what else there is.
         collect: ``(key, meta_params, task) -> Experience``, interaction with one task,
             without gradient. ``environment=`` acts in another one of the same spaces.
         adapt: ``(meta_params, experience) -> (policy params, info)``, the same inner
@@ -267,6 +270,7 @@ class MetaLearner(NamedTuple):
         environment: where ``update`` acts.
         inner: how the data of one task changes the agent.
         objective: that of the outer learner, or None.
+        episodes_per_trial: ``E`` episodes that the policy's memory lasts.
     """
 
     init: Callable[[Key], MetaState]
@@ -277,3 +281,4 @@ class MetaLearner(NamedTuple):
     environment: Environment | Dataset
     inner: Inner
     objective: Callable[[Params, Experience], tuple[jax.Array, Info]] | None = None
+    episodes_per_trial: int = 1

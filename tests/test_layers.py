@@ -17,7 +17,7 @@ LAYERS = [
     {"types", "distributions", "trees", "checks", "files"},
     {"returns", "optimizers", "environments", "batching"},
     {"tasks", "policies"},
-    {"rollouts", "advantages"},
+    {"rollouts", "bootstrapping", "advantages"},
     {
         "losses",
         "inner",

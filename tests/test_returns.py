@@ -67,7 +67,5 @@ def test_lambda_one_is_the_return_and_lambda_zero_the_one_step_error():
 def test_first_episode_return_ignores_what_the_auto_reset_began():
     rewards = jnp.ones(6)
     is_first = jnp.array([True, False, False, True, False, True])
-    assert returns.first_episode_return(rewards, is_first) == 3.0
-    np.testing.assert_array_equal(
-        returns.first_episode_mask(is_first), [1, 1, 1, 0, 0, 0]
-    )
+    assert returns.episode_returns(rewards, is_first)[0] == 3.0
+    np.testing.assert_array_equal(returns.episode_mask(is_first), [1, 1, 1, 0, 0, 0])

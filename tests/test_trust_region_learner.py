@@ -23,7 +23,7 @@ from jaxmeta import (
 )
 from jaxmeta.distributions import Categorical, DiagonalGaussian
 from jaxmeta.environments import MatchProbe, TargetProbe
-from jaxmeta.returns import first_episode_mask
+from jaxmeta.returns import episode_mask
 
 # ---- meta-learners ----
 
@@ -42,7 +42,7 @@ def parts(distribution, *, num_tasks, num_episodes, hidden):
         params, _ = adaptation.adapt(meta_params, experience, inner=adapter)
         unroll = partial(rollouts.unroll, policy, params)
         output, _ = jax.vmap(unroll)(experience.query)
-        mask = jax.vmap(first_episode_mask)(experience.query.timestep.is_first)
+        mask = jax.vmap(episode_mask)(experience.query.timestep.is_first)
         recorded = experience.query.distribution
         return output.distribution, recorded, mask.astype(jnp.float32)
 
@@ -63,7 +63,7 @@ def parts(distribution, *, num_tasks, num_episodes, hidden):
 
 def mean_kl(adapted, params, experience):
     """The divergence from what was recorded, written independently."""
-    new, weights = jax.vmap(lambda one: adapted(params, one))(experience)
+    new, _, weights = jax.vmap(lambda one: adapted(params, one))(experience)
     kl = experience.query.distribution.kl(new)
     return jnp.mean(jnp.sum(kl * weights, (1, 2)) / jnp.sum(weights, (1, 2)))
 
@@ -109,7 +109,7 @@ def test_the_step_is_that_of_the_explicit_hessian(distribution, kind, key):
     @jax.jit
     def solve(meta_params, experience):
         theta, unravel = ravel_pytree(meta_params)
-        acted, _ = jax.vmap(lambda one: adapted(meta_params, one))(experience)
+        acted, _, _ = jax.vmap(lambda one: adapted(meta_params, one))(experience)
         assert isinstance(acted, kind)
         query = experience.query._replace(distribution=acted)
         experience = experience._replace(query=query)

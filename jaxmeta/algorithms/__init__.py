@@ -8,8 +8,10 @@ from jaxmeta.algorithms.imaml import imaml
 from jaxmeta.algorithms.maml import maml
 from jaxmeta.algorithms.maml_trpo import maml_trpo
 from jaxmeta.algorithms.meta_sgd import meta_sgd
+from jaxmeta.algorithms.multitask import multitask
 from jaxmeta.algorithms.promp import promp
 from jaxmeta.algorithms.reptile import reptile
+from jaxmeta.algorithms.rl2 import rl2
 
 __all__ = [
     "anil",
@@ -20,6 +22,8 @@ __all__ = [
     "maml",
     "maml_trpo",
     "meta_sgd",
+    "multitask",
     "promp",
     "reptile",
+    "rl2",
 ]

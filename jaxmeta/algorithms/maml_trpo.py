@@ -64,8 +64,8 @@ def maml_trpo(
         inner_loss: the estimator's by default.
         outer_loss: ``losses.likelihood_ratio`` by default, which is what the line
             search compares.
-        outer_loss_weights: of the outer loss after each of the last inner updates, and of
-            the divergence of the policies it is a loss of.
+        outer_loss_weights: of the outer loss after each of the last inner updates, and
+            of the divergence of the policies it is a loss of.
         num_cg: conjugate-gradient iterations.
         damping: added to the curvature.
         num_backtracks: how often the line search may shorten the step.

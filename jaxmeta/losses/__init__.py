@@ -15,6 +15,7 @@ from jaxmeta.losses.surrogates import (
     likelihood_ratio,
     policy_gradient,
 )
+from jaxmeta.losses.v_trace import v_trace
 
 __all__ = [
     "AdvantageLoss",
@@ -29,4 +30,5 @@ __all__ = [
     "negative_log_likelihood",
     "policy_gradient",
     "squared_error",
+    "v_trace",
 ]

@@ -283,7 +283,12 @@ def evaluate(
     Raises:
         ValueError: if the policy has a critic the estimator has no use for.
     """
-    output, next_values = jax.vmap(lambda t: unroll(policy, params, t))(batch)
+
+    def along(trajectory: Transition):
+        wanted = advantage.needs_next_values
+        return unroll(policy, params, trajectory, next_values=wanted)
+
+    output, next_values = jax.vmap(along)(batch)
     if output.value is not None and not advantage.needs_critic:
         raise ValueError(
             "policy: it has a critic, which this advantage estimator would never "

@@ -17,8 +17,8 @@ from jaxmeta.types import Experience, Outer, Params
 AdaptedDistributions = Callable[[Params, Experience], tuple[Any, Any, jax.Array]]
 """``(meta_params, experience of one task) -> (distribution, recorded, weights)``.
 
-The action distributions of the adapted policy on steps that it acted in, those that were
-recorded there, and weights that say how much each step counts; all of one shape.
+The action distributions of the adapted policy on steps that it acted in, those that
+were recorded there, and weights that say how much each step counts; all of one shape.
 """
 
 Vector = jax.Array  # [P], all meta-params in one

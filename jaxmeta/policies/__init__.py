@@ -7,16 +7,24 @@ from jaxmeta.policies.adapters import (
     from_nnx,
 )
 from jaxmeta.policies.conditioning import ContextParams, with_context
+from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, is_head, mlp
+from jaxmeta.policies.recurrent import reading, recurrent
 
 __all__ = [
     "MLP",
     "ContextParams",
+    "Core",
     "check_policy",
     "first_timestep",
     "from_linen",
     "from_nnx",
+    "gru",
     "is_head",
+    "lstm",
     "mlp",
+    "reading",
+    "recurrent",
+    "truncated",
     "with_context",
 ]

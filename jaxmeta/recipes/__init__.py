@@ -4,6 +4,7 @@ from jaxmeta import checks
 from jaxmeta.recipes import (
     emaml_corners,
     maml_navigation2d,
+    maml_trpo_navigation2d,
     navigation2d,
     sinusoid,
     small,
@@ -14,6 +15,7 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         maml_navigation2d.RECIPE,
+        maml_trpo_navigation2d.RECIPE,
         *navigation2d.RECIPES,
         emaml_corners.RECIPE,
         *sinusoid.RECIPES,

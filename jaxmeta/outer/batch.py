@@ -1,0 +1,91 @@
+"""Policy optimization on the trials of a batch of tasks, all in one."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import checks, trees
+from jaxmeta.losses import Loss
+from jaxmeta.types import Outer
+
+
+def on_trials(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    num_epochs: int = 1,
+    num_minibatches: int = 1,
+) -> Outer:
+    """Descend a loss of the policy on all that was acted, without adaptation.
+
+    The query trials of all tasks are one batch ``[M N, T]``. Every epoch splits it at
+    random into minibatches of whole trials, so that the memory of each is replayed from
+    its start, and takes an optimizer step on each. The gradient is that of the whole
+    minibatch: no gradients of single tasks are kept.
+
+    The loss evaluates its advantages anew at every step, with the critic as it is then.
+
+    Args:
+        loss: ``(params, batch [N, T]) -> (scalar to minimise, info)``.
+        optimizer: an optax transform for the meta-params, which are those of the
+            policy.
+        num_epochs: how often each trial is learned from.
+        num_minibatches: steps per epoch; the number of trials is a multiple of it.
+
+    Raises:
+        TypeError: if a number is no integer.
+        ValueError: if a number is below one; from ``update``, if the trials cannot be
+            split so.
+    """
+    num_epochs = checks.positive_int("num_epochs", num_epochs)
+    num_minibatches = checks.positive_int("num_minibatches", num_minibatches)
+    value_and_gradient = jax.value_and_grad(loss, has_aux=True)
+
+    def init(meta_params):
+        return trees.strong_types(optimizer.init(meta_params))
+
+    def step(carry, batch):
+        params, state = carry
+        (value, info), gradients = value_and_gradient(params, batch)
+        updates, state = optimizer.update(gradients, state, params)
+        norm = trees.safe_norm(gradients)
+        info = {**info, "meta_loss": value, "meta_gradient_norm": norm}
+        return (optax.apply_updates(params, updates), state), info
+
+    def update(key, meta_params, state, experience):
+        trials = jax.tree.map(
+            lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience.query
+        )
+        num_trials = trials.reward.shape[0]
+        check_minibatches(num_trials, num_minibatches)
+
+        def epoch(carry, key):
+            if num_minibatches == 1:
+                return step(carry, trials)
+            order = jax.random.permutation(key, num_trials).reshape(num_minibatches, -1)
+
+            def minibatch(carry, chosen):
+                return step(carry, jax.tree.map(lambda leaf: leaf[chosen], trials))
+
+            carry, info = jax.lax.scan(minibatch, carry, order)
+            return carry, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
+
+        (meta_params, state), info = jax.lax.scan(
+            epoch, (meta_params, state), jax.random.split(key, num_epochs)
+        )
+        return meta_params, state, jax.tree.map(lambda leaf: leaf[-1], info)
+
+    return Outer(init, update)
+
+
+def check_minibatches(num_trials: int, num_minibatches: int) -> None:
+    """Check that trials can be split into minibatches of one size.
+
+    Raises:
+        ValueError: if not.
+    """
+    if num_trials % num_minibatches:
+        raise ValueError(
+            f"num_minibatches must divide the number of trials, {num_trials}, got "
+            f"{num_minibatches}"
+        )
