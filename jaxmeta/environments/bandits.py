@@ -107,7 +107,8 @@ class BernoulliBandit(_Bandit):
 
     def reward(self, key: jax.Array, arm: Any, params: BanditParams) -> jax.Array:
         """One or nothing."""
-        return jax.random.bernoulli(key, params.probabilities[arm])
+        # Default parameters are NumPy arrays, which no traced arm can index.
+        return jax.random.bernoulli(key, jnp.asarray(params.probabilities)[arm])
 
 
 class GaussianBandit(_Bandit):
@@ -130,4 +131,5 @@ class GaussianBandit(_Bandit):
         self, key: jax.Array, arm: Any, params: GaussianBanditParams
     ) -> jax.Array:
         """The arm's mean and noise."""
-        return params.means[arm] + params.reward_std * jax.random.normal(key)
+        noise = params.reward_std * jax.random.normal(key)
+        return jnp.asarray(params.means)[arm] + noise

@@ -60,8 +60,9 @@ class TabularMDP(environment.Environment[TabularState, TabularParams]):
         """Draw the reward and the next state."""
         key_state, key_reward = jax.random.split(key)
         noise = params.reward_std * jax.random.normal(key_reward)
-        reward = params.rewards[state.position, action] + noise
-        log_probs = jnp.log(params.transitions[state.position, action])
+        # Default parameters are NumPy arrays, which no traced action can index.
+        reward = jnp.asarray(params.rewards)[state.position, action] + noise
+        log_probs = jnp.log(jnp.asarray(params.transitions)[state.position, action])
         position = jax.random.categorical(key_state, log_probs).astype(jnp.int32)
         state = TabularState(position=position, time=state.time + 1)
         return self.get_obs(state), state, reward, jnp.zeros((), bool), {}
