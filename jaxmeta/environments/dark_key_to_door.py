@@ -45,8 +45,8 @@ class DarkKeyToDoor(Grid):
             the middle, ``(size // 2, size // 2)``.
 
     Source: Laskin et al., "In-context Reinforcement Learning with Algorithm
-    Distillation", 2022. The paper leaves open whether the door ends an episode; that it
-    does is what public implementations agree on.
+    Distillation", 2022. Public implementations differ in whether the door ends an
+    episode, and in the start.
     """
 
     def __init__(self, size: int = 9, *, random_start: bool = True):
