@@ -1,6 +1,7 @@
 """Checks of arguments, shared by the constructors: say what was given and allowed."""
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -64,3 +65,29 @@ def unit_interval(name: str, value: float) -> None:
     """
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
+
+
+def positive(name: str, value: Any, *, or_zero: bool = False) -> float:
+    """``value`` as a finite float that is positive.
+
+    Args:
+        name: of the argument, for the error.
+        value: a number.
+        or_zero: zero is allowed too.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is negative, not finite, or zero where that is not allowed.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or isinstance(value, str):
+        raise TypeError(
+            f"{name} must be a number, got {value!r} ({type(value).__name__})"
+        )
+    if not math.isfinite(number) or number < 0 or (number == 0 and not or_zero):
+        allowed = "finite and at least 0" if or_zero else "positive and finite"
+        raise ValueError(f"{name} must be {allowed}, got {value}")
+    return number

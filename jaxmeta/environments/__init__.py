@@ -1,16 +1,26 @@
 """Ordinary gymnax environments whose task lives in their EnvParams."""
 
+from jaxmeta.environments.bandits import BernoulliBandit, GaussianBandit
 from jaxmeta.environments.corners import Corners
+from jaxmeta.environments.dark_key_to_door import DarkKeyToDoor
+from jaxmeta.environments.dark_room import DarkRoom
+from jaxmeta.environments.gridnavi import GridNavi
 from jaxmeta.environments.navigation import Navigation2D, plot_trajectories
 from jaxmeta.environments.probes import DelayedProbe, MatchProbe, TargetProbe
-from jaxmeta.environments.tabular import BernoulliBandit, TabularMDP
+from jaxmeta.environments.semicircle import Semicircle
+from jaxmeta.environments.tabular import TabularMDP
 
 __all__ = [
     "BernoulliBandit",
     "Corners",
+    "DarkKeyToDoor",
+    "DarkRoom",
     "DelayedProbe",
+    "GaussianBandit",
+    "GridNavi",
     "MatchProbe",
     "Navigation2D",
+    "Semicircle",
     "TabularMDP",
     "TargetProbe",
     "plot_trajectories",

@@ -1,4 +1,4 @@
-"""Bernoulli bandits and random finite Markov decision processes (RL^2's tasks)."""
+"""Finite Markov decision processes (RL^2's second kind of task)."""
 
 import jax
 import jax.numpy as jnp
@@ -7,83 +7,6 @@ from flax import struct
 from gymnax.environments import environment, spaces
 
 from jaxmeta import checks
-
-
-@struct.dataclass
-class BanditState(environment.EnvState):
-    """The steps since the reset: a bandit has no other state."""
-
-
-@struct.dataclass
-class BanditParams(environment.EnvParams):
-    """The task and the time limit.
-
-    Attributes:
-        probabilities: ``[A]``, of a reward of one, for every arm.
-        max_steps_in_episode: pulls in an episode.
-    """
-
-    probabilities: jax.Array = struct.field(default_factory=lambda: np.ones(0))
-    max_steps_in_episode: int = 10
-
-
-class BernoulliBandit(environment.Environment[BanditState, BanditParams]):
-    """Arm ``a`` pays one with probability ``probabilities[a]``, else nothing.
-
-    The observation is a constant, so only rewards tell one task from another.
-
-    Args:
-        num_arms: ``A``.
-    """
-
-    def __init__(self, num_arms: int = 5):
-        super().__init__()
-        self._num_arms = checks.positive_int("num_arms", num_arms)
-
-    @property
-    def default_params(self) -> BanditParams:
-        """All arms pay with probability one half; tasks replace it."""
-        return BanditParams(
-            probabilities=np.full(self._num_arms, 0.5, np.float32)  # type: ignore
-        )
-
-    def step_env(self, key, state, action, params):
-        """Pull an arm."""
-        reward = jax.random.bernoulli(key, params.probabilities[action])
-        state = BanditState(time=state.time + 1)
-        done = jnp.zeros((), bool)
-        return self.get_obs(state), state, reward.astype(jnp.float32), done, {}
-
-    def reset_env(self, key, params):
-        """Nothing to reset."""
-        del key, params
-        state = BanditState(time=0)
-        return self.get_obs(state), state
-
-    def get_obs(self, state: BanditState, params=None, key=None) -> jax.Array:
-        """A constant ``[1]``."""
-        del state, params, key
-        return jnp.ones(1)
-
-    @property
-    def name(self) -> str:
-        """Environment name."""
-        return "BernoulliBandit"
-
-    @property
-    def num_actions(self) -> int:
-        """The number of arms."""
-        return self._num_arms
-
-    def action_space(self, params: BanditParams | None = None) -> spaces.Discrete:
-        """An arm."""
-        del params
-        return spaces.Discrete(self._num_arms)
-
-    def observation_space(self, params: BanditParams) -> spaces.Box:
-        """A constant."""
-        del params
-        return spaces.Box(1.0, 1.0, (1,), jnp.float32)
 
 
 @struct.dataclass
@@ -137,8 +60,9 @@ class TabularMDP(environment.Environment[TabularState, TabularParams]):
         """Draw the reward and the next state."""
         key_state, key_reward = jax.random.split(key)
         noise = params.reward_std * jax.random.normal(key_reward)
-        reward = params.rewards[state.position, action] + noise
-        log_probs = jnp.log(params.transitions[state.position, action])
+        # Default parameters are NumPy arrays, which no traced action can index.
+        reward = jnp.asarray(params.rewards)[state.position, action] + noise
+        log_probs = jnp.log(jnp.asarray(params.transitions)[state.position, action])
         position = jax.random.categorical(key_state, log_probs).astype(jnp.int32)
         state = TabularState(position=position, time=state.time + 1)
         return self.get_obs(state), state, reward, jnp.zeros((), bool), {}

@@ -8,10 +8,17 @@ of tasks into training and test tasks; the others are the field's benchmarks by 
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
 from jaxmeta.tasks.datasets import Score, from_arrays, supervised
+from jaxmeta.tasks.exploration import (
+    dark_key_to_door,
+    dark_room,
+    gridnavi,
+    semicircle,
+)
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
     corners,
+    gaussian_bandit,
     navigation2d,
     sinusoids,
     tabular_mdp,
@@ -27,12 +34,17 @@ __all__ = [
     "bernoulli_bandit",
     "choice",
     "corners",
+    "dark_key_to_door",
+    "dark_room",
     "finite",
     "from_arrays",
     "from_gymnax",
+    "gaussian_bandit",
+    "gridnavi",
     "log_uniform",
     "navigation2d",
     "normal",
+    "semicircle",
     "sinusoids",
     "supervised",
     "tabular_mdp",

@@ -5,15 +5,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmeta import checks
 from jaxmeta.environments import (
     BernoulliBandit,
     Corners,
+    GaussianBandit,
     Navigation2D,
     TabularMDP,
 )
 from jaxmeta.tasks.adapter import from_gymnax
 from jaxmeta.tasks.datasets import supervised
-from jaxmeta.tasks.samplers import choice, uniform
+from jaxmeta.tasks.samplers import choice, normal, uniform
 from jaxmeta.types import Key, TaskDistribution
 
 
@@ -69,6 +71,35 @@ def bernoulli_bandit(num_arms: int, *, horizon: int = 10) -> TaskDistribution:
     """
     params = {"probabilities": uniform(0.0, 1.0, (num_arms,))}
     return from_gymnax(BernoulliBandit(num_arms), params=params, horizon=horizon)
+
+
+def gaussian_bandit(
+    num_arms: int,
+    *,
+    mean_std: float = 1.0,
+    reward_std: float = 1.0,
+    horizon: int = 10,
+) -> TaskDistribution:
+    """Bandits whose arms pay ``N(mean, reward_std^2)``, means ``N(0, mean_std^2)``.
+
+    Args:
+        num_arms: arms.
+        mean_std: of the arms' means, over arms and tasks.
+        reward_std: of the noise of a reward; with zero, one pull tells all.
+        horizon: pulls in an episode.
+
+    Raises:
+        TypeError: if a number is none.
+        ValueError: if ``mean_std`` is not positive, ``reward_std`` negative, or the
+            arms or the horizon are below one.
+    """
+    environment = GaussianBandit(num_arms)
+    mean_std = checks.positive("mean_std", mean_std)
+    params = {
+        "means": normal(0.0, mean_std, (num_arms,)),
+        "reward_std": checks.positive("reward_std", reward_std, or_zero=True),
+    }
+    return from_gymnax(environment, params=params, horizon=horizon)
 
 
 def tabular_mdp(
