@@ -6,7 +6,9 @@ from jaxmeta.policies.adapters import (
     from_linen,
     from_nnx,
 )
+from jaxmeta.policies.attention import attention, snail
 from jaxmeta.policies.conditioning import ContextParams, with_context
+from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, is_head, mlp
 from jaxmeta.policies.recurrent import reading, recurrent
@@ -15,16 +17,19 @@ __all__ = [
     "MLP",
     "ContextParams",
     "Core",
+    "attention",
     "check_policy",
     "first_timestep",
     "from_linen",
     "from_nnx",
     "gru",
     "is_head",
+    "lru",
     "lstm",
     "mlp",
     "reading",
     "recurrent",
+    "snail",
     "truncated",
     "with_context",
 ]
