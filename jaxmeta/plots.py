@@ -47,7 +47,9 @@ def draw(runs: list[Run]) -> bytes:
             va="bottom",
         )
     learning.set(title="Meta-training", xlabel="environment steps", ylabel="return")
-    adaptation.set(title="Adaptation to held-out tasks", xlabel="inner updates")
+    units = {run.result.get("unit", "inner update") for run in runs}
+    unit = f"{units.pop()}s" if len(units) == 1 else "inner updates, or episodes"
+    adaptation.set(title="Adaptation to held-out tasks", xlabel=unit)
     adaptation.set_ylabel("return")
     adaptation.xaxis.get_major_locator().set_params(integer=True)
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))

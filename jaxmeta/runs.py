@@ -117,6 +117,9 @@ def _finish(
     state: MetaState,
     key_test: Key,
 ) -> Result:
+    published, optimum = recipe.published, recipe.optimum
+    if experiment.published is not None:  # of the arguments given, not of the defaults
+        published, optimum = experiment.published, experiment.optimum
     rows = files.read_json_lines(directory / "metrics.jsonl")
     last = rows[-1] if rows else {"wall_seconds": 0.0, "environment_steps": 0}
     result = {
@@ -130,12 +133,18 @@ def _finish(
         "compile_seconds": sum(row["compile_seconds"] for row in rows),
         "environment_steps": last["environment_steps"],
         **_curves(recipe, experiment, state.meta_params, key_test),
-        "published": {label: list(row) for label, row in recipe.published.items()},
-        "optimum": None if recipe.optimum is None else list(recipe.optimum),
+        "unit": "episode" if _has_memory(experiment) else "inner update",
+        "published": {label: list(row) for label, row in published.items()},
+        "optimum": None if optimum is None else list(optimum),
     }
     files.write_json(directory / "result.json", result)
     files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
     return result
+
+
+def _has_memory(experiment: Experiment) -> bool:
+    """Whether the columns of its curve are the episodes of a trial."""
+    return bool(jax.tree.leaves(experiment.test_learner.policy.initial_carry()))
 
 
 def _curves(

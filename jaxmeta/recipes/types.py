@@ -14,11 +14,15 @@ class Experiment(NamedTuple):
         test_learner: is evaluated with the meta-params of ``learner``; it may adapt for
             longer and on more episodes.
         test_tasks: held-out tasks.
+        published: in place of the recipe's, where they depend on its arguments.
+        optimum: in place of the recipe's, likewise.
     """
 
     learner: MetaLearner
     test_learner: MetaLearner
     test_tasks: TaskDistribution
+    published: Mapping[str, Sequence[float | None]] | None = None
+    optimum: Sequence[float] | None = None
 
 
 class Recipe(NamedTuple):

@@ -25,6 +25,7 @@ from jaxmeta.tasks.named import (
 )
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
 from jaxmeta.tasks.splits import finite
+from jaxmeta.tasks.told import told
 
 __all__ = [
     "Sampler",
@@ -48,5 +49,6 @@ __all__ = [
     "sinusoids",
     "supervised",
     "tabular_mdp",
+    "told",
     "uniform",
 ]
