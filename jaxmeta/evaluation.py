@@ -19,6 +19,10 @@ from jaxmeta.types import (
     TaskDistribution,
 )
 
+# Without inner updates all tasks share the params, and acting on many costs little more
+# than on one.
+_TASKS_WITHOUT_UPDATES = 1024
+
 
 def adaptation_curve(
     key: Key,
@@ -125,7 +129,16 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
         )
 
     keys = jax.random.split(key, num_tasks)
+    if task_batch_size is None and not _num_updates(learner, meta_params, tasks):
+        task_batch_size = _TASKS_WITHOUT_UPDATES
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
+
+
+def _num_updates(learner: MetaLearner, meta_params: Params, tasks) -> int:
+    def collect(key):
+        return learner.collect(key, meta_params, tasks.sample(key)).keys
+
+    return jax.eval_shape(collect, jax.random.key(0)).shape[0] - 1
 
 
 def check_fit(trained: Environment | Dataset, tested: Environment | Dataset) -> None:

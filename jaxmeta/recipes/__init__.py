@@ -8,6 +8,8 @@ from jaxmeta.recipes import (
     navigation2d,
     sinusoid,
     small,
+    trial_bandits,
+    trial_worlds,
 )
 from jaxmeta.recipes.types import Experiment, Recipe
 
@@ -20,6 +22,8 @@ RECIPES: dict[str, Recipe] = {
         emaml_corners.RECIPE,
         *sinusoid.RECIPES,
         *small.RECIPES,
+        *trial_bandits.RECIPES,
+        *trial_worlds.RECIPES,
     )
 }
 
