@@ -26,11 +26,18 @@ def execute(code):
 
 def test_the_quickstart_learns_to_adapt():
     """Half of the cart-poles push the other way: before adapting, 40 steps is good."""
-    (quickstart,) = python_blocks("README.md")
+    quickstart, _ = python_blocks("README.md")
     assert len([line for line in quickstart.splitlines() if line]) <= 16
     before, after = map(float, re.findall(r"\d+\.\d+", execute(quickstart)))
     assert before <= 40
     assert after >= 75
+
+
+def test_the_agent_with_memory_learns_to_explore():
+    """Ten pulls of five arms: 5 at random, 6.66 at best."""
+    _, bandit = python_blocks("README.md")
+    (reward,) = map(float, re.findall(r"\d+\.\d+", execute(bandit)))
+    assert 5.8 < reward < 6.8
 
 
 def test_the_skeletons_for_contributors_run():
