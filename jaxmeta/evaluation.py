@@ -170,7 +170,7 @@ def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience
         is_first = batch.timestep.is_first
         return jnp.mean(jax.vmap(first_episode_return)(batch.reward, is_first))
 
-    keys = jax.random.split(key, jax.tree.leaves(path)[0].shape[0])
+    keys = jax.random.split(key, experience.keys.shape[0])  # params may have no leaf
     return jax.vmap(mode_return)((keys, path))
 
 
