@@ -1,26 +1,36 @@
 """Exact and classical solutions, to be run in the same evaluation as what is learned.
 
-``bandits`` holds strategies for Bernoulli bandits; ``learner`` makes a meta-learner of
-one, which ``jaxmeta.adaptation_curve`` evaluates. The functions give values: of the
-best possible agent, and of one that is told the task (an oracle).
+``bandits`` and ``tabular`` hold strategies for Bernoulli bandits and finite MDPs;
+``learner`` makes a meta-learner of one, which ``jaxmeta.adaptation_curve`` evaluates.
+The functions give values: of the best possible agent, and of one that is told the task
+(an oracle).
 """
 
-from jaxmeta.references import bandits, indices
+from jaxmeta.references import bandits, indices, tabular
 from jaxmeta.references.bandit_values import (
     bayes_optimal_bandit_value,
     bernoulli_bandit_oracle,
     gaussian_bandit_oracle,
 )
 from jaxmeta.references.learners import Reference, learner
+from jaxmeta.references.planning import (
+    action_values,
+    optimistic_action_values,
+    tabular_mdp_oracle,
+)
 from jaxmeta.references.thompson import ThompsonSampling
 
 __all__ = [
     "Reference",
     "ThompsonSampling",
+    "action_values",
     "bandits",
     "bayes_optimal_bandit_value",
     "bernoulli_bandit_oracle",
     "gaussian_bandit_oracle",
     "indices",
     "learner",
+    "optimistic_action_values",
+    "tabular",
+    "tabular_mdp_oracle",
 ]

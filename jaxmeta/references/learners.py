@@ -8,6 +8,8 @@ from jaxmeta import checks
 from jaxmeta.learner import meta_learner
 from jaxmeta.types import Inner, MetaLearner, Outer, Policy, TaskDistribution
 
+_TASK_BATCH_SIZE = 128  # the tables of a task are small
+
 
 class Reference(NamedTuple):
     """A classical strategy that learns from episode to episode of one task.
@@ -67,6 +69,7 @@ def learner(
         num_tasks=1,
         num_updates=num_episodes - 1,
         num_episodes=1,
+        task_batch_size=_TASK_BATCH_SIZE,
     )
 
 
