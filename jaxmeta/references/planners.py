@@ -1,5 +1,6 @@
 """What strategies for finite MDPs share: what they count, and acting by a table."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ class Statistics(NamedTuple):
 
     Attributes:
         next_states: ``[S, A, S]`` how often each next state was reached.
-        rewards: ``[S, A]`` sum of the rewards.
+        rewards: ``[S, A]`` sum of the rewards, and the prior mean as if it were one.
         episodes: ``[]`` episodes seen.
     """
 
@@ -42,17 +43,20 @@ Plan = Callable[[Key, Statistics, int], jax.Array]
 """``(key, statistics, horizon) -> logits [H, S, A]``."""
 
 
-def planner(environment: Environment, plan: Plan) -> Reference:
+def planner(environment: Environment, plan: Plan, prior_mean: float) -> Reference:
     """A strategy that counts, and plans anew after every batch of episodes.
 
     Args:
         environment: a finite MDP with one-hot observations, such as that of
             ``tasks.tabular_mdp()``.
         plan: how the counts become a policy.
+        prior_mean: expected mean reward of what was not tried yet.
 
     Raises:
-        ValueError: if the environment is not such an MDP.
+        ValueError: if the environment is not such an MDP, or ``prior_mean`` not finite.
     """
+    if not math.isfinite(prior_mean):
+        raise ValueError(f"prior_mean must be finite, got {prior_mean}")
     num_states, num_actions = _sizes(environment)
     horizon = environment.horizon
 
@@ -60,7 +64,7 @@ def planner(environment: Environment, plan: Plan) -> Reference:
         del meta_params
         statistics = Statistics(
             jnp.zeros((num_states, num_actions, num_states)),
-            jnp.zeros((num_states, num_actions)),
+            jnp.full((num_states, num_actions), float(prior_mean)),
             jnp.zeros(()),
         )
         return PlannerState(statistics, plan(key, statistics, horizon))
@@ -126,11 +130,20 @@ def mean_transitions(statistics: Statistics) -> jax.Array:
 
 
 def mean_rewards(statistics: Statistics) -> jax.Array:
-    """Posterior mean ``(1 + g) / (1 + n)``, ``[S, A]``."""
-    return (1.0 + statistics.rewards) / (1.0 + statistics.visits)
+    """Posterior mean ``(m + g) / (1 + n)`` with the prior mean ``m``, ``[S, A]``."""
+    return statistics.rewards / (1.0 + statistics.visits)
 
 
-def best_action_logits(table: jax.Array) -> jax.Array:
-    """Logits of the first of the best actions, with certainty, ``[..., A]``."""
-    best = jnp.argmax(table, axis=-1)
-    return jnp.log(jax.nn.one_hot(best, table.shape[-1]))
+def best_action_logits(key: Key, table: jax.Array) -> jax.Array:
+    """Logits that take a best action with certainty, drawn where several are.
+
+    The draw is made anew for every time and state: what is equally good because nothing
+    is known of it is tried in turn within one episode.
+
+    Args:
+        key: consumed.
+        table: ``[H, S, A]`` action values.
+    """
+    is_best = table >= jnp.max(table, axis=-1, keepdims=True) - 1e-5
+    drawn = jnp.where(is_best, jax.random.uniform(key, table.shape), -1.0)
+    return jnp.log(jax.nn.one_hot(jnp.argmax(drawn, axis=-1), table.shape[-1]))

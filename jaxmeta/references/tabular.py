@@ -4,7 +4,8 @@ All believe what ``tasks.tabular_mdp`` draws: next states ``~ Dirichlet(1, ..., 
 mean rewards ``N(1, 1)``, rewards ``N(mean, 1)``. After ``n`` visits of a state and
 action with next-state counts ``c`` and a reward sum ``g`` the posterior is
 ``Dirichlet(1 + c)`` and ``N((1 + g) / (1 + n), 1 / (1 + n))``. Before every episode
-they plan over its ``H`` steps. They differ in the MDP they plan in.
+they plan over its ``H`` steps. They differ in the MDP they plan in. The published rows
+of PSRL agree with a prior mean of zero instead of one, which is ``prior_mean=0``.
 """
 
 import jax
@@ -22,11 +23,12 @@ from jaxmeta.references.planning import action_values, optimistic_action_values
 from jaxmeta.types import Environment
 
 
-def psrl(environment: Environment) -> Reference:
+def psrl(environment: Environment, *, prior_mean: float = 1.0) -> Reference:
     """Plan in one MDP drawn from the posterior (posterior sampling).
 
     Args:
         environment: a finite MDP with one-hot observations.
+        prior_mean: of the mean rewards.
 
     Source: Strens, "A Bayesian Framework for Reinforcement Learning", 2000; Osband,
     Russo and Van Roy, "(More) Efficient Reinforcement Learning via Posterior Sampling",
@@ -35,10 +37,12 @@ def psrl(environment: Environment) -> Reference:
     Raises:
         ValueError: if the environment is not such an MDP.
     """
-    return optimistic_psrl(environment, num_samples=1)
+    return optimistic_psrl(environment, num_samples=1, prior_mean=prior_mean)
 
 
-def optimistic_psrl(environment: Environment, *, num_samples: int = 10) -> Reference:
+def optimistic_psrl(
+    environment: Environment, *, num_samples: int = 10, prior_mean: float = 1.0
+) -> Reference:
     """Act by the best value of several MDPs drawn from the posterior.
 
     ``Q_h(s, a) = max_k Q_h^k(s, a)``, each ``Q^k`` planned in a draw of its own.
@@ -46,6 +50,7 @@ def optimistic_psrl(environment: Environment, *, num_samples: int = 10) -> Refer
     Args:
         environment: a finite MDP with one-hot observations.
         num_samples: draws.
+        prior_mean: of the mean rewards.
 
     Source: Osband, Russo and Van Roy, "(More) Efficient Reinforcement Learning via
     Posterior Sampling", 2013; Duan et al., "RL^2: Fast Reinforcement Learning via Slow
@@ -58,6 +63,8 @@ def optimistic_psrl(environment: Environment, *, num_samples: int = 10) -> Refer
     num_samples = checks.positive_int("num_samples", num_samples)
 
     def plan(key, statistics, horizon):
+        key_ties, key = jax.random.split(key)
+
         def of_one_draw(key):
             key_transitions, key_rewards = jax.random.split(key)
             concentration = 1.0 + statistics.next_states
@@ -68,13 +75,17 @@ def optimistic_psrl(environment: Environment, *, num_samples: int = 10) -> Refer
             return action_values(transitions, rewards, horizon=horizon)
 
         tables = jax.vmap(of_one_draw)(jax.random.split(key, num_samples))
-        return best_action_logits(jnp.max(tables, axis=0))
+        return best_action_logits(key_ties, jnp.max(tables, axis=0))
 
-    return planner(environment, plan)
+    return planner(environment, plan, prior_mean)
 
 
 def ucrl2(
-    environment: Environment, *, scale: float = 0.1, delta: float = 0.05
+    environment: Environment,
+    *,
+    scale: float = 0.1,
+    delta: float = 0.05,
+    prior_mean: float = 1.0,
 ) -> Reference:
     """Plan in the most favourable MDP near the posterior mean.
 
@@ -87,6 +98,7 @@ def ucrl2(
         environment: a finite MDP with one-hot observations.
         scale: of the confidence intervals; tuned in the published tables.
         delta: the probability of error they are made for, in (0, 1).
+        prior_mean: of the mean rewards.
 
     Source: Jaksch, Ortner and Auer, "Near-optimal Regret Bounds for Reinforcement
     Learning", 2010.
@@ -100,7 +112,6 @@ def ucrl2(
         raise ValueError(f"delta must lie in (0, 1), got {delta}")
 
     def plan(key, statistics, horizon):
-        del key
         visits = statistics.visits
         num_states, num_actions = visits.shape
         scaled = 2.0 * num_states * num_actions / delta
@@ -112,17 +123,20 @@ def ucrl2(
             bonus * num_states**0.5,
             horizon=horizon,
         )
-        return best_action_logits(table)
+        return best_action_logits(key, table)
 
-    return planner(environment, plan)
+    return planner(environment, plan, prior_mean)
 
 
-def exploration_bonus(environment: Environment, *, beta: float = 1.0) -> Reference:
+def exploration_bonus(
+    environment: Environment, *, beta: float = 1.0, prior_mean: float = 1.0
+) -> Reference:
     """Plan in the posterior mean with rewards raised by ``beta / (1 + n)`` (BEB).
 
     Args:
         environment: a finite MDP with one-hot observations.
         beta: weight of the bonus; tuned in the published tables.
+        prior_mean: of the mean rewards.
 
     Source: Kolter and Ng, "Near-Bayesian Exploration in Polynomial Time", 2009.
 
@@ -133,20 +147,22 @@ def exploration_bonus(environment: Environment, *, beta: float = 1.0) -> Referen
         raise ValueError(f"beta must not be negative, got {beta}")
 
     def plan(key, statistics, horizon):
-        del key
         rewards = mean_rewards(statistics) + beta / (1.0 + statistics.visits)
         table = action_values(mean_transitions(statistics), rewards, horizon=horizon)
-        return best_action_logits(table)
+        return best_action_logits(key, table)
 
-    return planner(environment, plan)
+    return planner(environment, plan, prior_mean)
 
 
-def epsilon_greedy(environment: Environment, *, epsilon: float = 0.1) -> Reference:
+def epsilon_greedy(
+    environment: Environment, *, epsilon: float = 0.1, prior_mean: float = 1.0
+) -> Reference:
     """Plan in the posterior mean; with ``epsilon`` take any action.
 
     Args:
         environment: a finite MDP with one-hot observations.
         epsilon: probability of a uniformly drawn action at every step.
+        prior_mean: of the mean rewards.
 
     Raises:
         ValueError: if ``epsilon`` is out of range, or the environment is not such an
@@ -155,23 +171,26 @@ def epsilon_greedy(environment: Environment, *, epsilon: float = 0.1) -> Referen
     checks.unit_interval("epsilon", epsilon)
 
     def plan(key, statistics, horizon):
-        del key
         table = action_values(
             mean_transitions(statistics), mean_rewards(statistics), horizon=horizon
         )
-        best = jnp.exp(best_action_logits(table))
+        best = jnp.exp(best_action_logits(key, table))
         return jnp.log((1.0 - epsilon) * best + epsilon / table.shape[-1])
 
-    return planner(environment, plan)
+    return planner(environment, plan, prior_mean)
 
 
-def greedy(environment: Environment) -> Reference:
+def greedy(environment: Environment, *, prior_mean: float = 1.0) -> Reference:
     """Plan in the posterior mean.
+
+    Args:
+        environment: a finite MDP with one-hot observations.
+        prior_mean: of the mean rewards.
 
     Raises:
         ValueError: if the environment is not a finite MDP with one-hot observations.
     """
-    return epsilon_greedy(environment, epsilon=0.0)
+    return epsilon_greedy(environment, epsilon=0.0, prior_mean=prior_mean)
 
 
 def random(environment: Environment) -> Reference:
