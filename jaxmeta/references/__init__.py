@@ -12,6 +12,17 @@ from jaxmeta.references.bandit_values import (
     bernoulli_bandit_oracle,
     gaussian_bandit_oracle,
 )
+from jaxmeta.references.gridnavi import (
+    gridnavi_bayes_optimal,
+    gridnavi_oracle,
+    gridnavi_posterior_sampling,
+    gridnavi_random,
+)
+from jaxmeta.references.grids import (
+    corners_oracle,
+    darkroom_bayes_optimal,
+    darkroom_oracle,
+)
 from jaxmeta.references.learners import Reference, learner
 from jaxmeta.references.planning import (
     action_values,
@@ -27,7 +38,14 @@ __all__ = [
     "bandits",
     "bayes_optimal_bandit_value",
     "bernoulli_bandit_oracle",
+    "corners_oracle",
+    "darkroom_bayes_optimal",
+    "darkroom_oracle",
     "gaussian_bandit_oracle",
+    "gridnavi_bayes_optimal",
+    "gridnavi_oracle",
+    "gridnavi_posterior_sampling",
+    "gridnavi_random",
     "indices",
     "learner",
     "optimistic_action_values",

@@ -9,9 +9,12 @@ is best to stay on it, and in later episodes to go straight there.
 import heapq
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta import checks
+from jaxmeta.types import Key
 
 GOAL_REWARD = 1.0
 STEP_REWARD = -0.1
@@ -188,6 +191,84 @@ def gridnavi_random(*, size: int = 5, horizon: int = 15) -> float:
         where = moved
         total += (GOAL_REWARD - STEP_REWARD) * where[grid.goals()].mean()
     return float(total)
+
+
+def gridnavi_posterior_sampling(
+    key: Key,
+    *,
+    num_trials: int,
+    size: int = 5,
+    horizon: int = 15,
+    num_episodes: int = 4,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean return of each episode of posterior sampling, by simulation.
+
+    At the start of an episode a goal is drawn from those not ruled out; the agent walks
+    there, by a shortest way drawn at random, and stays until the episode ends, also
+    where it has met the goal on the way.
+
+    Args:
+        key: consumed.
+        num_trials: trials to average over, at least two.
+        size: cells per side, at least three.
+        horizon: steps in an episode.
+        num_episodes: episodes in a trial.
+
+    Returns:
+        The means ``[num_episodes]`` and their standard errors.
+
+    Source: Zintgraf et al., "VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
+    Meta-Learning", 2020.
+
+    Raises:
+        TypeError: if a number is not an integer, or ``key`` not a typed key.
+        ValueError: if a number is too small.
+    """
+    checks.typed_key(key)
+    grid = _checked(size, horizon, num_episodes)
+    num_trials = checks.positive_int("num_trials", num_trials, minimum=2)
+    possible = jnp.isin(jnp.arange(size**2), jnp.asarray(grid.goals()))
+
+    def trial(key: Key) -> jax.Array:
+        key_goal, key_episodes = jax.random.split(key)
+        goal = _draw(key_goal, possible)
+
+        def episode(candidates, key):
+            key_drawn, key_walk = jax.random.split(key)
+            drawn = _draw(key_drawn, candidates)
+
+            def step(carry, key):
+                cell, candidates = carry
+                cell = _towards(key, cell, drawn, size)
+                only = jnp.arange(size**2) == cell
+                candidates = jnp.where(cell == goal, only, candidates & ~only)
+                reward = jnp.where(cell == goal, GOAL_REWARD, STEP_REWARD)
+                return (cell, candidates), reward
+
+            start = (jnp.zeros((), jnp.int32), candidates)
+            keys = jax.random.split(key_walk, horizon)
+            (_, candidates), rewards = jax.lax.scan(step, start, keys)
+            return candidates, jnp.sum(rewards)
+
+        keys = jax.random.split(key_episodes, num_episodes)
+        return jax.lax.scan(episode, possible, keys)[1]
+
+    returns = jax.jit(jax.vmap(trial))(jax.random.split(key, num_trials))
+    return returns.mean(0), returns.std(0, ddof=1) / num_trials**0.5
+
+
+def _draw(key: Key, possible: jax.Array) -> jax.Array:
+    """One of the possible cells, int32."""
+    logits = jnp.where(possible, 0.0, -jnp.inf)
+    return jax.random.categorical(key, logits).astype(jnp.int32)
+
+
+def _towards(key: Key, cell: jax.Array, other: jax.Array, size: int) -> jax.Array:
+    """One step of a shortest way to another cell, or none if it is reached."""
+    along_x, along_y = other // size - cell // size, other % size - cell % size
+    coin = jax.random.bernoulli(key)
+    go_x = (along_x != 0) & (coin | (along_y == 0))
+    return cell + jnp.where(go_x, size * jnp.sign(along_x), jnp.sign(along_y))
 
 
 def _checked(size: int, horizon: int, num_episodes: int) -> Grid:

@@ -38,7 +38,7 @@ class IndexTable(NamedTuple):
         """Where the index of a state is in ``values``."""
         return self.offsets[remaining] + triangular(successes, failures)
 
-    def index(self, successes: int, failures: int, remaining: int = 1) -> float:
+    def of(self, successes: int, failures: int, remaining: int = 1) -> float:
         """The index of one state, when ``remaining`` pulls are left.
 
         Raises:
