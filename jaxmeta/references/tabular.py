@@ -4,8 +4,8 @@ All believe what ``tasks.tabular_mdp`` draws: next states ``~ Dirichlet(1, ..., 
 mean rewards ``N(1, 1)``, rewards ``N(mean, 1)``. After ``n`` visits of a state and
 action with next-state counts ``c`` and a reward sum ``g`` the posterior is
 ``Dirichlet(1 + c)`` and ``N((1 + g) / (1 + n), 1 / (1 + n))``. Before every episode
-they plan over its ``H`` steps. They differ in the MDP they plan in. The published rows
-of PSRL agree with a prior mean of zero instead of one, which is ``prior_mean=0``.
+they plan over its ``H`` steps. They differ in the MDP they plan in. The published
+rows agree with a prior mean of zero instead of one, which is ``prior_mean=0``.
 """
 
 import jax
@@ -83,7 +83,7 @@ def optimistic_psrl(
 def ucrl2(
     environment: Environment,
     *,
-    scale: float = 0.1,
+    scale: float = 0.2,
     delta: float = 0.05,
     prior_mean: float = 1.0,
 ) -> Reference:
