@@ -96,7 +96,7 @@ def ucrl2(
 
     Args:
         environment: a finite MDP with one-hot observations.
-        scale: of the confidence intervals; tuned in the published tables.
+        scale: of the confidence intervals; the default agrees with published tables.
         delta: the probability of error they are made for, in (0, 1).
         prior_mean: of the mean rewards.
 
@@ -135,7 +135,7 @@ def exploration_bonus(
 
     Args:
         environment: a finite MDP with one-hot observations.
-        beta: weight of the bonus; tuned in the published tables.
+        beta: weight of the bonus; about 0.85 in the published tables.
         prior_mean: of the mean rewards.
 
     Source: Kolter and Ng, "Near-Bayesian Exploration in Polynomial Time", 2009.
