@@ -135,7 +135,8 @@ def exploration_bonus(
 
     Args:
         environment: a finite MDP with one-hot observations.
-        beta: weight of the bonus; about 0.85 in the published tables.
+        beta: weight of the bonus; tuned in the published tables, whose rows agree with
+            0.75 for 10 episodes and 0.85 for 25.
         prior_mean: of the mean rewards.
 
     Source: Kolter and Ng, "Near-Bayesian Exploration in Polynomial Time", 2009.
