@@ -76,7 +76,7 @@ def test_oracles_of_bandits():
     ],
 )
 def test_discounted_indices_are_the_published_ones(discount, state, value):
-    """Gittins, Glazebrook and Weber, 2011, table 8.1 and following (Beta(1, 1))."""
+    """Of Beta(1, 1) arms, as in Gittins, Glazebrook and Weber, 2011."""
     table = indices.discounted(5, discount)
     assert table.of(*state) == pytest.approx(value, abs=1e-4)
 

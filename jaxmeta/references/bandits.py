@@ -26,7 +26,7 @@ class BanditMemory(NamedTuple):
     Attributes:
         successes: ``[A]`` int32, rewards of one of every arm.
         failures: ``[A]`` int32, rewards of zero.
-        pulls: ``[]`` int32, steps of the trial, of which the first has seen nothing.
+        pulls: ``[]`` int32, arms pulled so far; minus one before the first step.
     """
 
     successes: jax.Array
@@ -34,24 +34,21 @@ class BanditMemory(NamedTuple):
     pulls: jax.Array
 
 
-def strategy(
-    num_arms: int, choose: Callable[[BanditMemory], Distribution], *, minimum: int = 1
-) -> Policy:
+def strategy(num_arms: int, choose: Callable[[BanditMemory], Distribution]) -> Policy:
     """A policy that counts successes and failures and chooses an arm by them.
 
     Args:
         num_arms: ``A``.
         choose: ``memory -> distribution`` over arms; at the start all counts are zero.
-        minimum: the least number of arms allowed.
 
     Returns:
         A policy without params whose rewards must be zero or one.
 
     Raises:
         TypeError: if ``num_arms`` is not an integer.
-        ValueError: if it is too small.
+        ValueError: if it is below one.
     """
-    num_arms = checks.positive_int("num_arms", num_arms, minimum=minimum)
+    num_arms = checks.positive_int("num_arms", num_arms)
 
     def initial_carry():
         counts = jnp.zeros(num_arms, jnp.int32)
