@@ -185,7 +185,7 @@ def _mode_returns(key, learner, meta_params, tasks, task, experience: Experience
         )
         return mean_returns(batch, episodes_per_trial=learner.episodes_per_trial)
 
-    keys = jax.random.split(key, experience.keys.shape[0])
+    keys = jax.random.split(key, experience.keys.shape[0])  # params may have no leaf
     return jax.vmap(mode_return)((keys, path)).reshape(-1)
 
 

@@ -28,7 +28,7 @@ LAYERS = [
         "estimators",
         "implicit",
     },
-    {"learner", "evaluation", "diagnostics"},
+    {"learner", "evaluation", "diagnostics", "references"},
     {"algorithms", "checkpoint", "fit"},
     {"recipes"},
     {"plots", "runs", "cli", "__main__"},

@@ -1,0 +1,54 @@
+"""Exact and classical solutions, to be run in the same evaluation as what is learned.
+
+``bandits`` and ``tabular`` hold strategies for Bernoulli bandits and finite MDPs;
+``learner`` makes a meta-learner of one, which ``jaxmeta.adaptation_curve`` evaluates.
+The functions give values: of the best possible agent, and of one that is told the task
+(an oracle).
+"""
+
+from jaxmeta.references import bandits, indices, tabular
+from jaxmeta.references.bandit_values import (
+    bayes_optimal_bandit_value,
+    bernoulli_bandit_oracle,
+    gaussian_bandit_oracle,
+)
+from jaxmeta.references.gridnavi import (
+    gridnavi_bayes_optimal,
+    gridnavi_oracle,
+    gridnavi_posterior_sampling,
+    gridnavi_random,
+)
+from jaxmeta.references.grids import (
+    corners_oracle,
+    darkroom_bayes_optimal,
+    darkroom_oracle,
+)
+from jaxmeta.references.learners import Reference, learner
+from jaxmeta.references.planning import (
+    action_values,
+    optimistic_action_values,
+    tabular_mdp_oracle,
+)
+from jaxmeta.references.thompson import ThompsonSampling
+
+__all__ = [
+    "Reference",
+    "ThompsonSampling",
+    "action_values",
+    "bandits",
+    "bayes_optimal_bandit_value",
+    "bernoulli_bandit_oracle",
+    "corners_oracle",
+    "darkroom_bayes_optimal",
+    "darkroom_oracle",
+    "gaussian_bandit_oracle",
+    "gridnavi_bayes_optimal",
+    "gridnavi_oracle",
+    "gridnavi_posterior_sampling",
+    "gridnavi_random",
+    "indices",
+    "learner",
+    "optimistic_action_values",
+    "tabular",
+    "tabular_mdp_oracle",
+]
