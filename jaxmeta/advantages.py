@@ -40,8 +40,8 @@ class Advantage(NamedTuple):
             values are None without a critic.
         needs_complete_episodes: whether rollouts must be as long as an episode can be.
         needs_critic: whether the policy must estimate values.
-        needs_next_values: whether it must do so too for the states reached, before any
-            reset.
+        episodes_per_trial: over how many episodes of a rollout its returns go on; None:
+            each episode is on its own.
         discount: of the returns.
         normalize: whether advantages are shifted and scaled, so no longer in units of
             the return.
@@ -50,9 +50,14 @@ class Advantage(NamedTuple):
     estimate: Callable[[Transition, jax.Array | None, jax.Array | None], Estimate]
     needs_complete_episodes: bool
     needs_critic: bool
-    needs_next_values: bool
+    episodes_per_trial: int | None
     discount: float
     normalize: bool
+
+    @property
+    def needs_next_values(self) -> bool:
+        """Whether the values of the states reached, before any reset, count."""
+        return self.needs_critic and self.episodes_per_trial is None
 
 
 Baseline = Callable[[Transition], jax.Array]
@@ -110,7 +115,7 @@ def custom_baseline(
         found = Estimate(to_go - baselines, weights, None, baselines)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, True, False, False, discount, normalize)
+    return Advantage(estimate, True, False, None, discount, normalize)
 
 
 def linear_baseline(
@@ -186,6 +191,11 @@ def value_baseline(
     checks.unit_interval("trace_decay", trace_decay)
     if episodes_per_trial is not None:
         checks.positive_int("episodes_per_trial", episodes_per_trial)
+        if discount_steps:
+            raise ValueError(
+                "discount_steps counts steps from the start of each episode, which "
+                "contradicts episodes_per_trial"
+            )
 
     def estimate(batch, values, next_values):
         if values is None:
@@ -210,9 +220,7 @@ def value_baseline(
         found = Estimate(advantages, steps.weights, advantages + values, values)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(
-        estimate, False, True, episodes_per_trial is None, discount, normalize
-    )
+    return Advantage(estimate, False, True, episodes_per_trial, discount, normalize)
 
 
 def step_discounts(batch: Transition, discount: float) -> jax.Array:
@@ -223,7 +231,9 @@ def step_discounts(batch: Transition, discount: float) -> jax.Array:
 
 
 def steps_that_count(advantage: Advantage, batch: Transition) -> jax.Array:
-    """Weights ``[N, T]``: of each rollout's first episode, or of every step."""
+    """Weights ``[N, T]``: of each rollout's first episodes, or of every step."""
+    if advantage.episodes_per_trial is not None:
+        return _first_episodes(batch, advantage.episodes_per_trial)
     if not advantage.needs_complete_episodes:
         return jnp.ones_like(batch.reward)
     return _first_episodes(batch)
@@ -238,8 +248,10 @@ def _first_episode_returns(
     return to_go, _first_episodes(batch)
 
 
-def _first_episodes(batch: Transition) -> jax.Array:
-    mask = jax.vmap(returns.episode_mask)(batch.timestep.is_first)
+def _first_episodes(batch: Transition, num_episodes: int = 1) -> jax.Array:
+    mask = jax.vmap(returns.episode_mask, in_axes=(0, None))(
+        batch.timestep.is_first, num_episodes
+    )
     return mask.astype(batch.reward.dtype)
 
 

@@ -21,7 +21,7 @@ from jaxmeta.types import (
 
 # Without inner updates all tasks share the params, and acting on many costs little more
 # than on one.
-_TASKS_WITHOUT_UPDATES = 1024
+_TASKS_WITHOUT_UPDATES = 512
 
 
 def adaptation_curve(
@@ -53,7 +53,8 @@ def adaptation_curve(
         num_tasks: how many tasks to draw.
         mode: act with the mode of the distribution. The agent still adapts to data it
             sampled; each return is then that of fresh episodes without exploration.
-        task_batch_size: tasks evaluated at a time; see ``batching.map_tasks``.
+        task_batch_size: tasks evaluated at a time; see ``batching.map_tasks``. Without
+            inner updates 512 by default.
 
     Returns:
         ``[num_tasks, (K + 1) E]`` returns, ``E`` the episodes of a trial.
@@ -129,16 +130,9 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
         )
 
     keys = jax.random.split(key, num_tasks)
-    if task_batch_size is None and not _num_updates(learner, meta_params, tasks):
+    if task_batch_size is None and not learner.num_updates:
         task_batch_size = _TASKS_WITHOUT_UPDATES
     return batching.map_tasks(one, keys, batch_size=task_batch_size)
-
-
-def _num_updates(learner: MetaLearner, meta_params: Params, tasks) -> int:
-    def collect(key):
-        return learner.collect(key, meta_params, tasks.sample(key)).keys
-
-    return jax.eval_shape(collect, jax.random.key(0)).shape[0] - 1
 
 
 def check_fit(trained: Environment | Dataset, tested: Environment | Dataset) -> None:

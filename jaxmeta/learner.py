@@ -83,6 +83,11 @@ def meta_learner(
     is_dataset = isinstance(environment, Dataset)
     length = _checked_length(environment, length, episodes_per_trial)
     policies.check_policy(policy, environment)
+    if policy.max_length is not None and length > policy.max_length:
+        raise ValueError(
+            f"policy: its memory holds {policy.max_length} steps, and a trial has "
+            f"{length}"
+        )
 
     collect = partial(
         adaptation.collect,
@@ -148,6 +153,7 @@ def meta_learner(
         environment,
         inner,
         outer.objective,
+        num_updates,
         episodes_per_trial,
     )
 
@@ -168,10 +174,11 @@ def _checked_length(
     if length is None:
         return episodes_per_trial * environment.horizon
     length = checks.positive_int("length", length)
-    if episodes_per_trial > 1 and length < environment.horizon:
+    if episodes_per_trial > 1 and length < episodes_per_trial * environment.horizon:
         raise ValueError(
             f"length must be at least the horizon of {environment.name}, "
-            f"{environment.horizon} steps, got {length}: a trial has an episode or more"
+            f"{environment.horizon} steps, for each of the {episodes_per_trial} "
+            f"episodes of a trial, got {length}"
         )
     return length
 

@@ -47,7 +47,7 @@ def draw(runs: list[Run]) -> bytes:
             va="bottom",
         )
     learning.set(title="Meta-training", xlabel="environment steps", ylabel="return")
-    units = {run.result.get("unit", "inner update") for run in runs}
+    units = {_unit(run) for run in runs}
     unit = f"{units.pop()}s" if len(units) == 1 else "inner updates, or episodes"
     adaptation.set(title="Adaptation to held-out tasks", xlabel=unit)
     adaptation.set_ylabel("return")
@@ -68,8 +68,16 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
     steps = [row["environment_steps"] for row in run.metrics]
     returns = np.asarray([row["returns"] for row in run.metrics])
     before, after = ("before adaptation", "after") if alone else (None, run.label)
-    axes.plot(steps, returns[:, 0], color=color, alpha=0.45, label=before)
+    if alone and _unit(run) == "episode":
+        before, after = "first episode of a trial", "last"
+    if returns.shape[1] > 1:
+        axes.plot(steps, returns[:, 0], color=color, alpha=0.45, label=before)
     axes.plot(steps, returns[:, -1], color=color, label=after)
+
+
+def _unit(run: Run) -> str:
+    """What a column of its curve is after."""
+    return run.result.get("unit", "inner update")
 
 
 def _draw_adaptation(axes: Axes, run: Run, color: str, *, alone: bool) -> None:

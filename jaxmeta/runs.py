@@ -133,18 +133,13 @@ def _finish(
         "compile_seconds": sum(row["compile_seconds"] for row in rows),
         "environment_steps": last["environment_steps"],
         **_curves(recipe, experiment, state.meta_params, key_test),
-        "unit": "episode" if _has_memory(experiment) else "inner update",
+        "unit": "inner update" if experiment.test_learner.num_updates else "episode",
         "published": {label: list(row) for label, row in published.items()},
         "optimum": None if optimum is None else list(optimum),
     }
     files.write_json(directory / "result.json", result)
     files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
     return result
-
-
-def _has_memory(experiment: Experiment) -> bool:
-    """Whether the columns of its curve are the episodes of a trial."""
-    return bool(jax.tree.leaves(experiment.test_learner.policy.initial_carry()))
 
 
 def _curves(

@@ -48,7 +48,8 @@ class Timestep(NamedTuple):
 
     Attributes:
         observation: ``[...]`` float32.
-        previous_action: the last action; zeros at the start of a trial.
+        previous_action: the last action; at the start of a trial zeros or, if it is
+            discrete, -1, whose one-hot vector is zeros.
         previous_reward: ``[]`` the last reward; that of a terminal step is still
             seen here at the start of the next episode of the trial.
         is_first: ``[]`` bool, true on the first step of an episode.
@@ -177,12 +178,14 @@ class Policy(NamedTuple):
         apply: ``(params, carry, timestep) -> (PolicyOutput, carry)``, to act.
         sequence: ``(params, timesteps [T]) -> PolicyOutput [T]``, to learn: the outputs
             of ``apply`` along a trial, from its start. None: ``apply`` in a scan.
+        max_length: the most steps of a trial its memory can hold; None: any number.
     """
 
     init: Callable[[Key], Params]
     initial_carry: Callable[[], Any]
     apply: Callable[[Params, Any, Timestep], tuple[PolicyOutput, Any]]
     sequence: Callable[[Params, Timestep], PolicyOutput] | None = None
+    max_length: int | None = None
 
 
 class Inner(NamedTuple):
@@ -270,6 +273,7 @@ class MetaLearner(NamedTuple):
         environment: where ``update`` acts.
         inner: how the data of one task changes the agent.
         objective: that of the outer learner, or None.
+        num_updates: ``K`` inner updates.
         episodes_per_trial: ``E`` episodes that the policy's memory lasts.
     """
 
@@ -281,4 +285,5 @@ class MetaLearner(NamedTuple):
     environment: Environment | Dataset
     inner: Inner
     objective: Callable[[Params, Experience], tuple[jax.Array, Info]] | None = None
+    num_updates: int = 1
     episodes_per_trial: int = 1

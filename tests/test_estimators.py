@@ -78,6 +78,7 @@ def test_dice_credits_no_episode_with_the_actions_of_another():
         ),
         False,
         False,
+        None,
         1.0,
         False,
     )

@@ -224,7 +224,7 @@ def test_a_policy_acts_as_it_learns(name, key):
         (
             lambda: policies.recurrent(jm.tasks.corners().environment, core=3),
             TypeError,
-            r"core must be one of policies\.memory, got 3",
+            "core must be a Core, .* got 3",
         ),
     ],
 )
@@ -236,7 +236,32 @@ def test_bad_arguments(make, error, message):
 @pytest.mark.parametrize("make", [policies.attention, policies.snail])
 def test_a_trial_that_does_not_fit_the_memory_is_refused(make):
     tasks = jm.tasks.bernoulli_bandit(2, horizon=5)
-    policy = policies.recurrent(tasks.environment, core=make(length=9))
     settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4}
-    with pytest.raises(ValueError, match="holds 9 steps, and a trial has 10"):
-        jm.rl2(tasks, policy, num_episodes=2, **settings)
+    for core in (make(length=9), policies.truncated(make(length=9), 5)):
+        policy = policies.recurrent(tasks.environment, core=core)
+        with pytest.raises(ValueError, match="holds 9 steps, and a trial has 10"):
+            jm.rl2(tasks, policy, num_episodes=2, **settings)
+
+
+@pytest.mark.parametrize("make", [policies.attention, policies.snail])
+def test_steps_beyond_the_memory_are_not_taken_for_others(make, key):
+    """There is room for the trial and the state reached after it, then NaN."""
+    core = make(8, length=4)
+    params = core.init(key, NUM_INPUTS)
+    xs = jax.random.normal(key, (6, NUM_INPUTS))
+    _, ys = jax.jit(functools.partial(by_steps, core))(params, xs)
+    assert np.all(np.isfinite(ys[:5]))
+    assert np.all(np.isnan(ys[5]))
+    longer = make(8, length=20)
+    with pytest.raises(ValueError, match="make the policy once, for the longest trial"):
+        longer.sequence(params, longer.initial_carry(), xs)
+
+
+def test_the_linear_recurrence_runs_in_double_precision(key):
+    with jax.enable_x64(True):
+        core = policies.lru(4)
+        params = core.init(key, NUM_INPUTS)
+        xs = jax.random.normal(key, (5, NUM_INPUTS))
+        carry, ys = by_steps(core, params, xs)
+        assert ys.dtype == jnp.float64
+        assert carry.dtype == jnp.complex128

@@ -39,7 +39,7 @@ def test_a_rollout_records_what_happened(key):
     np.testing.assert_array_equal(np.flatnonzero(batch.truncated), [4, 9])
     seen = batch.timestep
     assert seen.previous_reward[0] == 0
-    assert seen.previous_action[0] == 0
+    assert seen.previous_action[0] == -1
     np.testing.assert_array_equal(seen.previous_reward[1:], batch.reward[:-1])
     np.testing.assert_array_equal(seen.previous_action[1:], batch.action[:-1])
     goes_on = ~np.asarray(seen.is_first[1:])

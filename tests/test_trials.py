@@ -16,6 +16,7 @@ from jaxmeta.types import Policy, PolicyOutput
 
 TASKS = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
 HORIZON = TASKS.environment.horizon
+REMEMBERING = policies.recurrent(TASKS.environment, core=policies.gru(4))
 
 
 def witness(environment=TASKS.environment):
@@ -77,7 +78,11 @@ def test_the_reward_and_action_of_the_last_step_are_seen_in_the_next_episode(key
     _, acted, _ = trial(key)
     shown = acted.distribution.logits
     np.testing.assert_array_equal(shown[1:, 1], 1)
-    np.testing.assert_array_equal(shown[0, 1:3], 0)
+    np.testing.assert_array_equal(shown[0, 1:3], [-1, 0])
+    space = TASKS.environment.action
+    seen = jax.vmap(lambda one: policies.reading(one, space))(acted.timestep)
+    np.testing.assert_array_equal(seen[0, 2:4], 0)  # no action yet
+    np.testing.assert_array_equal(seen[1:, 2:4], [[0, 1]] * (3 * HORIZON - 1))
     np.testing.assert_array_equal(shown[1:, 2], acted.reward[:-1])
     rewards_at_ends = [
         trial(jax.random.key(seed))[1].reward[HORIZON - 1] for seed in range(8)
@@ -222,18 +227,33 @@ def test_minibatches_see_every_trial_once_an_epoch(key):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": HORIZON - 1}, "length must be at least the horizon .* 5 steps"),
+        ({"length": 2 * HORIZON - 1}, "length must be at least the horizon .* 5 steps"),
+        (
+            {"length": HORIZON - 1, "num_episodes": 1},
+            "length must be at least the horizon .* 5 steps",
+        ),
         ({"num_minibatches": 3}, "must divide the number of trials, 4, got 3"),
         ({"num_minibatches": 8}, "must divide the number of trials, 4, got 8"),
         ({"advantage": advantages.value_baseline()}, "each on their own"),
         ({"advantage": advantages.reward_to_go()}, "each on their own"),
+        ({"outer_loss": losses.v_trace(REMEMBERING)}, "each on their own"),
+        (
+            {"advantage": advantages.value_baseline(episodes_per_trial=1)},
+            "make trials of 1, and memory lasts over 2",
+        ),
+        (
+            {
+                "outer_loss": losses.v_trace(REMEMBERING, episodes_per_trial=2),
+                "entropy_coefficient": 0.1,
+            },
+            "entropy_coefficient: outer_loss is given, and has its own",
+        ),
     ],
 )
 def test_rl2_refuses(options, message):
-    policy = policies.recurrent(TASKS.environment, core=policies.gru(4))
     settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4, "num_episodes": 2}
     with pytest.raises(ValueError, match=message):
-        jm.rl2(TASKS, policy, **{**settings, **options})
+        jm.rl2(TASKS, REMEMBERING, **{**settings, **options})
 
 
 def test_a_policy_must_fit_the_method():
@@ -272,14 +292,57 @@ def test_rl2_learns_which_arm_pays_within_a_trial(loss, key):
     learner = jm.rl2(
         tasks,
         policy,
-        outer_optimizer=optax.adam(2e-2),
+        outer_optimizer=optax.adam(1e-2),
         num_tasks=64,
         num_episodes=2,
         outer_loss=outer_loss,
     )
-    state, _ = jax.jit(lambda s: jm.train(key, learner, s, 60))(learner.init(key))
+    state, _ = jax.jit(lambda s: jm.train(key, learner, s, 80))(learner.init(key))
     curve = jm.adaptation_curve(key, learner, state.meta_params, tasks, num_tasks=1000)
     first, second = curve.mean(0)
     error = curve[:, 0].std() / 1000**0.5
     assert 4.3 < first < 4.5 + 4 * error
     assert 4.9 < second <= 5.0
+
+
+def test_what_contradicts_trials_is_refused():
+    with pytest.raises(ValueError, match="contradicts episodes_per_trial"):
+        advantages.value_baseline(discount_steps=True, episodes_per_trial=2)
+    with pytest.raises(ValueError, match="episodes_per_trial must be at least 1"):
+        losses.v_trace(REMEMBERING, episodes_per_trial=0)
+    of_trials = advantages.value_baseline(episodes_per_trial=2)
+    for loss in (losses.dice, losses.loaded_dice):
+        with pytest.raises(ValueError, match="DiCE follows how an episode depends"):
+            loss(REMEMBERING, of_trials)
+    memoryless = policies.mlp(TASKS.environment, critic=True)
+    settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4}
+    with pytest.raises(ValueError, match="each episode is on its own; leave"):
+        jm.multitask(TASKS, memoryless, advantage=of_trials, **settings)
+    with pytest.raises(TypeError, match=r"policy must be a Policy, .* got .*Core"):
+        jm.rl2(TASKS, policies.gru(4), **settings)
+
+
+def test_only_steps_of_the_trial_count():
+    batch = batch_of([[1.0] * 6], terminated=[[0, 1, 1, 0, 0, 1]])
+    counted = advantages.steps_that_count(
+        advantages.value_baseline(episodes_per_trial=2), batch
+    )
+    np.testing.assert_array_equal(counted, [[1, 1, 1, 0, 0, 0]])
+
+
+def test_learning_from_trials_after_inner_updates_is_refused(key):
+    learner = outer.on_trials(lambda params, batch: (jnp.zeros(()), {}), optax.sgd(0.1))
+    experience = jm.types.Experience(jax.random.split(key, (4, 2)), None, None)
+    with pytest.raises(ValueError, match=r"num_updates must be 0 .* got 1"):
+        learner.update(key, jnp.zeros(1), (), experience)
+
+
+def test_evaluation_acts_in_the_environment_of_the_tasks(key):
+    """Whose tasks are of another type than those of training."""
+    room = jm.tasks.dark_room(size=9, horizon=50)
+    other = jm.tasks.dark_key_to_door(size=9, horizon=50)
+    policy = policies.recurrent(room.environment, core=policies.gru(4))
+    learner = jm.rl2(room, policy, outer_optimizer=optax.adam(1e-3), num_tasks=4)
+    curve = jm.adaptation_curve(key, learner, policy.init(key), other, num_tasks=3)
+    assert curve.shape == (3, 1)
+    assert np.all(curve <= 2)

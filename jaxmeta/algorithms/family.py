@@ -115,7 +115,7 @@ def check_weights(outer_loss_weights: Sequence[float], num_updates: int) -> None
 
     Raises:
         TypeError: if it is one number.
-        ValueError: if there are more, or none.
+        ValueError: if there are more, or none, or if they are negative or all zero.
     """
     if isinstance(outer_loss_weights, float | int):
         raise TypeError(
@@ -124,5 +124,10 @@ def check_weights(outer_loss_weights: Sequence[float], num_updates: int) -> None
     if not 1 <= len(outer_loss_weights) <= max(num_updates, 1):
         raise ValueError(
             f"outer_loss_weights must be one to num_updates={num_updates} weights, got "
+            f"{outer_loss_weights}"
+        )
+    if min(outer_loss_weights) < 0 or not sum(outer_loss_weights) > 0:
+        raise ValueError(
+            "outer_loss_weights must not be negative, nor all zero, got "
             f"{outer_loss_weights}"
         )

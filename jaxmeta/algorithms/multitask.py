@@ -5,7 +5,7 @@ import optax
 
 from jaxmeta import advantages
 from jaxmeta.advantages import Advantage
-from jaxmeta.algorithms.rl2 import default_loss, policy_optimization
+from jaxmeta.algorithms import trials
 from jaxmeta.losses import Loss
 from jaxmeta.types import MetaLearner, Policy, TaskDistribution
 
@@ -20,14 +20,15 @@ def multitask(
     length: int | None = None,
     advantage: Advantage | None = None,
     outer_loss: Loss | None = None,
-    entropy_coefficient: float = 0.01,
+    entropy_coefficient: float | None = None,
     num_epochs: int = 4,
     num_minibatches: int = 4,
 ) -> MetaLearner:
     """Proximal policy optimization of one policy without memory, over all tasks.
 
-    The reference that says what adaptation is worth. On ``tasks.told(tasks)``, whose
-    observations tell the task, it is the other one: an agent with nothing to find out.
+    The reference that says what adaptation is worth. On ``tasks.told(tasks,
+    encode)``, whose observations tell the task, it is the other one: an agent with
+    nothing to find out.
 
     Args:
         tasks: the distribution of tasks.
@@ -38,7 +39,8 @@ def multitask(
         length: steps per episode.
         advantage: of the default loss; ``advantages.value_baseline()`` by default.
         outer_loss: ``losses.clipped_surrogate`` by default.
-        entropy_coefficient: weight of the entropy bonus in the default loss.
+        entropy_coefficient: weight of the entropy bonus in the default loss; 0.01 by
+            default.
         num_epochs: how often an update learns from its episodes.
         num_minibatches: steps of the optimizer per epoch.
 
@@ -47,23 +49,25 @@ def multitask(
 
     Raises:
         TypeError: if a number is no integer.
-        ValueError: if the policy has memory or no critic, a number is out of range, or
-            the episodes cannot be split into minibatches.
+        ValueError: if the policy has memory or no critic, a number is out of range, two
+            arguments contradict each other, or the episodes cannot be split into
+            minibatches.
     """
     if jax.tree.leaves(policy.initial_carry()):
         raise ValueError(
             "policy: it has a memory, which multitask would never use over episodes; "
             "use policies.mlp, or the method rl2"
         )
-    advantage = advantages.value_baseline() if advantage is None else advantage
-    return policy_optimization(
+    if advantage is None and outer_loss is None:
+        advantage = advantages.value_baseline()
+    return trials.policy_optimization(
         tasks,
         policy,
-        outer_loss or default_loss(policy, advantage, entropy_coefficient),
+        trials.choose_loss(policy, advantage, outer_loss, entropy_coefficient),
         outer_optimizer=outer_optimizer,
         num_tasks=num_tasks,
         num_trials=num_episodes,
-        episodes_per_trial=1,
+        episodes_per_trial=None,
         length=length,
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,

@@ -3,11 +3,11 @@
 import jax
 import optax
 
-from jaxmeta import advantages, checks, inner, learner, losses, outer
+from jaxmeta import advantages, checks
 from jaxmeta.advantages import Advantage
-from jaxmeta.algorithms import family
-from jaxmeta.losses import AdvantageLoss, Loss
-from jaxmeta.types import Dataset, MetaLearner, Policy, TaskDistribution
+from jaxmeta.algorithms import trials
+from jaxmeta.losses import Loss
+from jaxmeta.types import MetaLearner, Policy, TaskDistribution
 
 
 def rl2(
@@ -20,7 +20,7 @@ def rl2(
     length: int | None = None,
     advantage: Advantage | None = None,
     outer_loss: Loss | None = None,
-    entropy_coefficient: float = 0.01,
+    entropy_coefficient: float | None = None,
     num_epochs: int = 4,
     num_minibatches: int = 4,
 ) -> MetaLearner:
@@ -40,9 +40,11 @@ def rl2(
         length: steps in a trial; by default ``num_episodes`` times the horizon.
         advantage: of the default loss; ``value_baseline(discount=0.99, trace_decay=0.3,
             episodes_per_trial=num_episodes)`` by default.
-        outer_loss: ``losses.clipped_surrogate`` (PPO) by default; ``losses.v_trace``
-            makes it the V-trace actor-critic.
-        entropy_coefficient: weight of the entropy bonus in the default loss.
+        outer_loss: ``losses.clipped_surrogate`` (PPO) by default; ``losses.v_trace(
+            policy, episodes_per_trial=num_episodes)`` makes it the V-trace
+            actor-critic.
+        entropy_coefficient: weight of the entropy bonus in the default loss; 0.01 by
+            default.
         num_epochs: how often an update learns from its trials.
         num_minibatches: steps of the optimizer per epoch.
 
@@ -53,8 +55,8 @@ def rl2(
     Raises:
         TypeError: if a number is no integer.
         ValueError: if the policy has no memory or no critic, a number is out of range,
-            the advantage is not that of a trial, or the trials cannot be split into
-            minibatches.
+            the advantages are not those of such a trial, two arguments contradict each
+            other, or the trials cannot be split into minibatches.
     """
     num_episodes = checks.positive_int("num_episodes", num_episodes)
     if not jax.tree.leaves(policy.initial_carry()):
@@ -62,21 +64,14 @@ def rl2(
             "policy: rl2 learns in a policy's memory, and this one has none; use "
             "policies.recurrent, or the method multitask"
         )
-    if advantage is None:
+    if advantage is None and outer_loss is None:
         advantage = advantages.value_baseline(
             trace_decay=0.3, episodes_per_trial=num_episodes
         )
-    given = outer_loss.advantage if isinstance(outer_loss, AdvantageLoss) else advantage
-    if given.needs_next_values or given.needs_complete_episodes:
-        raise ValueError(
-            "advantage: its episodes are each on their own, so that exploring for "
-            "later ones never pays; use value_baseline(episodes_per_trial="
-            f"{num_episodes})"
-        )
-    return policy_optimization(
+    return trials.policy_optimization(
         tasks,
         policy,
-        outer_loss or default_loss(policy, advantage, entropy_coefficient),
+        trials.choose_loss(policy, advantage, outer_loss, entropy_coefficient),
         outer_optimizer=outer_optimizer,
         num_tasks=num_tasks,
         num_trials=1,
@@ -85,64 +80,3 @@ def rl2(
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
-
-
-def default_loss(
-    policy: Policy, advantage: Advantage, entropy_coefficient: float
-) -> AdvantageLoss:
-    """PPO's loss."""
-    return losses.clipped_surrogate(
-        policy, advantage, entropy_coefficient=entropy_coefficient
-    )
-
-
-def policy_optimization(
-    tasks: TaskDistribution,
-    policy: Policy,
-    loss: Loss,
-    *,
-    outer_optimizer: optax.GradientTransformation,
-    num_tasks: int,
-    num_trials: int,
-    episodes_per_trial: int,
-    length: int | None,
-    num_epochs: int,
-    num_minibatches: int,
-) -> MetaLearner:
-    """The meta-learner of a policy that nothing adapts, ``num_trials`` per task.
-
-    Raises:
-        TypeError: if a number is no integer, or the optimizer none.
-        ValueError: if a number is out of range, the tasks are those of a Dataset, or
-            the trials cannot be split into minibatches.
-    """
-    family.check_optimizers(outer_optimizer=outer_optimizer)
-    if isinstance(tasks.environment, Dataset):
-        raise ValueError(
-            "tasks: they are those of a Dataset, and this method needs an environment "
-            "to act in"
-        )
-    losses.check_length(loss, length, tasks.environment)
-    outer_learner = outer.on_trials(
-        loss,
-        outer_optimizer,
-        num_epochs=num_epochs,
-        num_minibatches=num_minibatches,
-    )
-    made = learner.meta_learner(
-        tasks,
-        policy,
-        inner.identity(),
-        outer_learner,
-        policy.init,
-        num_tasks=num_tasks,
-        num_updates=0,
-        num_episodes=num_trials,
-        episodes_per_trial=episodes_per_trial,
-        length=length,
-    )
-    outer.check_minibatches(num_tasks * num_trials, num_minibatches)
-    jax.eval_shape(
-        made.update, jax.random.key(0), jax.eval_shape(made.init, jax.random.key(0))
-    )
-    return made

@@ -55,6 +55,7 @@ def dice(
     Liu, Socher and Xiong, "Taming MAML: Efficient Unbiased Meta-Reinforcement
     Learning", 2019.
     """
+    _check_episodes(advantage)
 
     def surrogate(log_prob, old_log_prob, estimate: Estimate, batch: Transition):
         del old_log_prob
@@ -109,6 +110,8 @@ def loaded_dice(
     """
     checks.unit_interval("trace_decay", trace_decay)
 
+    _check_episodes(advantage)
+
     def surrogate(log_prob, old_log_prob, estimate: Estimate, batch: Transition):
         del old_log_prob
         before, until = _boxes(log_prob, batch, trace_decay)
@@ -123,6 +126,19 @@ def loaded_dice(
         value_coefficient=value_coefficient,
         has_value=False,
     )
+
+
+def _check_episodes(advantage: Advantage) -> None:
+    """Check that the advantages are of single episodes, as the traces are.
+
+    Raises:
+        ValueError: if they are of trials.
+    """
+    if advantage.episodes_per_trial is not None:
+        raise ValueError(
+            "advantage: DiCE follows how an episode depends on its own actions, and "
+            "episodes_per_trial credits later episodes too; leave it out"
+        )
 
 
 def _box(x: jax.Array) -> jax.Array:

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import bootstrapping, checks, returns
-from jaxmeta.losses.surrogates import Loss
+from jaxmeta import advantages, bootstrapping, returns
+from jaxmeta.losses.surrogates import AdvantageLoss
 from jaxmeta.rollouts import unroll
 from jaxmeta.types import Params, Policy, Transition
 
@@ -20,7 +20,7 @@ def v_trace(
     value_coefficient: float = 0.5,
     normalize: bool = False,
     episodes_per_trial: int | None = None,
-) -> Loss:
+) -> AdvantageLoss:
     """The loss of an actor-critic with V-trace targets, see ``returns.v_trace``.
 
     ::
@@ -45,8 +45,6 @@ def v_trace(
     Raises:
         ValueError: if a number is out of range.
     """
-    checks.unit_interval("discount", discount)
-    checks.unit_interval("trace_decay", trace_decay)
     for name, value in {"clip_ratio": clip_ratio, "clip_trace": clip_trace}.items():
         if not value > 0:
             raise ValueError(f"{name} must be positive, got {value}")
@@ -109,4 +107,18 @@ def v_trace(
         info = {"loss": total, "entropy": entropy, "value_loss": value_loss}
         return total, info
 
-    return loss
+    # What it is where the policy is the one that acted.
+    on_policy = advantages.value_baseline(
+        discount=discount,
+        trace_decay=trace_decay,
+        normalize=normalize,
+        episodes_per_trial=episodes_per_trial,
+    )
+    return AdvantageLoss(
+        loss,
+        policy,
+        on_policy,
+        "step",
+        has_sampling_curvature=False,
+        has_value=False,
+    )

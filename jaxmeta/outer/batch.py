@@ -53,6 +53,11 @@ def on_trials(
         return (optax.apply_updates(params, updates), state), info
 
     def update(key, meta_params, state, experience):
+        if experience.keys is not None and experience.keys.shape[-1] > 1:
+            raise ValueError(
+                "num_updates must be 0 for outer.on_trials, which learns from what the "
+                f"meta-params did, got {experience.keys.shape[-1] - 1}"
+            )
         trials = jax.tree.map(
             lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience.query
         )

@@ -158,7 +158,7 @@ Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v
 
 
 class _Linear(NamedTuple):
-    """The adapted policy on the query of one task, linear in the meta-params."""
+    """The adapted policies where they acted in one task, linear in the meta-params."""
 
     distribution: Any
     weights: jax.Array

@@ -96,8 +96,14 @@ def check_policy(policy: Policy, environment: Environment | Dataset) -> PolicyOu
     """The shapes of a policy's output, checked against the action space.
 
     Raises:
+        TypeError: if it is no Policy.
         ValueError: if the actions it draws do not fit the environment's.
     """
+    if not isinstance(policy, Policy):
+        raise TypeError(
+            "policy must be a Policy, such as policies.mlp(tasks.environment) or "
+            f"policies.recurrent(tasks.environment, core=...), got {type(policy)}"
+        )
     output, _ = jax.eval_shape(
         lambda key: policy.apply(
             policy.init(key), policy.initial_carry(), first_timestep(environment)
@@ -109,11 +115,12 @@ def check_policy(policy: Policy, environment: Environment | Dataset) -> PolicyOu
 
 
 def first_timestep(environment: Environment | Dataset) -> Timestep:
-    """A timestep of zeros, as at the start of a trial."""
+    """The timestep at the start of a trial, its observation yet to be filled in."""
     space = environment.action
+    no_action = -1 if isinstance(space, spaces.Discrete) else 0
     return Timestep(
         observation=jnp.zeros(environment.observation.shape, jnp.float32),
-        previous_action=jnp.zeros(space.shape, space.dtype),
+        previous_action=jnp.full(space.shape, no_action, space.dtype),
         previous_reward=jnp.zeros((), jnp.float32),
         is_first=jnp.ones((), bool),
     )

@@ -1,7 +1,8 @@
 """Memories that keep all of a trial and look back: causal attention, and SNAIL.
 
-What a layer may look back at is cached, one row per step. ``step`` is ``sequence`` of
-length one, so acting and learning are one program.
+What a layer may look back at is cached, one row per step and one for the state reached
+after the last. ``step`` is ``sequence`` of length one, so acting and learning are one
+program. After more steps than there is room for, outputs are NaN.
 """
 
 import math
@@ -28,8 +29,8 @@ def attention(
 
     ::
 
-        x <- x + attention(normalize(x))
-        x <- x + W_2 gelu(W_1 normalize(x))
+        x <- x + attention(scale x / rms(x))
+        x <- x + W_2 gelu(W_1 (scale x / rms(x)))
 
     Acting reads keys and values of past steps from a cache.
 
@@ -41,14 +42,15 @@ def attention(
 
     Source: Vaswani et al., "Attention Is All You Need", 2017; normalised before each
     sublayer as in Xiong et al., "On Layer Normalization in the Transformer
-    Architecture", 2020.
+    Architecture", 2020, by the root mean square (Zhang and Sennrich, 2019).
 
     Raises:
         TypeError: if a number is no integer.
         ValueError: if a number is below one or ``num_heads`` does not divide ``size``;
-            from ``sequence`` for trials of more than ``length`` steps.
+            from ``sequence`` if the params were made for another ``length``.
     """
     size, length = _sizes(size, length)
+    rows = length + 1
     num_layers = checks.positive_int("num_layers", num_layers)
     num_heads = checks.positive_int("num_heads", num_heads)
     if size % num_heads:
@@ -59,18 +61,19 @@ def attention(
         key_input, key_position, *keys = jax.random.split(key, num_layers + 2)
         return {
             "input": _dense(key_input, num_inputs, size),
-            "positions": 0.02 * jax.random.normal(key_position, (length, size)),
+            "positions": 0.02 * jax.random.normal(key_position, (rows, size)),
             "layers": [_init_layer(key, size) for key in keys],
             "scale": jnp.ones(size),
         }
 
     def initial_carry():
-        cache = jnp.zeros((num_layers, 2, length, num_heads, width))
+        cache = jnp.zeros((num_layers, 2, rows, num_heads, width))
         return cache, jnp.zeros((), jnp.int32)
 
     def sequence(params, carry, xs):
         caches, start = carry
-        times = _times(start, xs, length)
+        times, xs = _times(start, xs, rows)
+        _check_rows("attention", params["positions"].shape[0], rows)
         xs = _apply(params["input"], xs) + params["positions"][times]
         new_caches = []
         for layer, cache in zip(params["layers"], caches, strict=True):
@@ -91,7 +94,7 @@ def attention(
         carry = jnp.stack(new_caches), start + xs.shape[0]
         return carry, _normalize(params["scale"], xs)
 
-    return Core(init, initial_carry, _step_of(sequence), sequence)
+    return Core(init, initial_carry, _step_of(sequence), sequence, length)
 
 
 def snail(
@@ -115,10 +118,11 @@ def snail(
 
     Raises:
         TypeError: if a number is no integer.
-        ValueError: if a number is below one; from ``sequence`` for trials of more than
-            ``length`` steps.
+        ValueError: if a number is below one; from ``sequence`` if the params were made
+            for another number of dilations.
     """
     size, length = _sizes(size, length)
+    rows = length + 1
     num_blocks = checks.positive_int("num_blocks", num_blocks)
     key_size = checks.positive_int("key_size", key_size)
     dilations = [2**i for i in range(max(math.ceil(math.log2(length)), 1))]
@@ -137,9 +141,9 @@ def snail(
         return {"input": _dense(key_input, num_inputs, size), "layers": layers}
 
     def initial_carry():
-        keys = jnp.zeros((num_blocks, length, 1, key_size))
-        values = jnp.zeros((num_blocks, length, 1, size))
-        columns = jnp.zeros((length, width))
+        keys = jnp.zeros((num_blocks, rows, 1, key_size))
+        values = jnp.zeros((num_blocks, rows, 1, size))
+        columns = jnp.zeros((rows, width))
         return columns, keys, values, jnp.zeros((), jnp.int32)
 
     def convolve(params, past, now, times, dilation):
@@ -150,8 +154,14 @@ def snail(
         return jnp.tanh(enter) * jax.nn.sigmoid(keep)
 
     def sequence(params, carry, xs):
+        if len(params["layers"]) != num_layers:
+            raise ValueError(
+                f"params: they have {len(params['layers'])} layers, and snail(length="
+                f"{length}) has {num_layers}; make the policy once, for the longest "
+                "trial"
+            )
         columns, keys, values, start = carry
-        times = _times(start, xs, length)
+        times, xs = _times(start, xs, rows)
         # ``now`` grows by what each layer reads; ``past`` has the same of all steps.
         now = _apply(params["input"], xs)
         past = _write(columns[:, :size], now, start)
@@ -173,7 +183,7 @@ def snail(
             now = jnp.concatenate([now, new], axis=1)
         return (past, keys, values, start + xs.shape[0]), now
 
-    return Core(init, initial_carry, _step_of(sequence), sequence)
+    return Core(init, initial_carry, _step_of(sequence), sequence, length)
 
 
 def _sizes(size: int, length: int) -> tuple[int, int]:
@@ -219,17 +229,24 @@ def _normalize(scale: jax.Array, xs: jax.Array) -> jax.Array:
     return scale[None] * xs * jax.lax.rsqrt(square + 1e-6)
 
 
-def _times(start: jax.Array, xs: jax.Array, length: int) -> jax.Array:
-    """When in the trial each of some steps is, ``[T]``.
+def _times(start: jax.Array, xs: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
+    """When in the trial some steps are, ``[T]``; their inputs, NaN if out of room."""
+    num_steps = xs.shape[0]
+    fits = start + num_steps <= rows
+    return start + jnp.arange(num_steps), jnp.where(fits, xs, jnp.nan)
+
+
+def _check_rows(name: str, found: int, needed: int) -> None:
+    """Check that params were made for memories of the same length.
 
     Raises:
-        ValueError: if there are more than the memory can hold.
+        ValueError: if not.
     """
-    if xs.shape[0] > length:
+    if found != needed:
         raise ValueError(
-            f"length: the memory holds {length} steps, and a trial has {xs.shape[0]}"
+            f"params: they were made by {name}(length={found - 1}), and this is of "
+            f"length={needed - 1}; make the policy once, for the longest trial"
         )
-    return start + jnp.arange(xs.shape[0])
 
 
 def _write(cache: jax.Array, rows: jax.Array, start: jax.Array) -> jax.Array:

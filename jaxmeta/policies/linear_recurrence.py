@@ -22,12 +22,13 @@ def lru(
 
     ::
 
-        z = normalize(x)
+        z = scale x / rms(x)
         h <- lambda h + sqrt(1 - |lambda|^2) B z       h, lambda complex, elementwise
         y = gelu(Re(C h) + D z)
-        x <- x + y sigmoid(W y)
+        x <- x + y sigmoid(W y + b)
 
-    Memory decays by ``|lambda|`` a step, which is learned and always below one. The
+    Memory decays by ``|lambda|`` a step, which is learned and always below one; the
+    weight of what enters follows it. The
     sequence mode is an associative scan: ``log2 T`` steps instead of ``T``.
 
     Args:
@@ -81,7 +82,8 @@ def lru(
         }
 
     def initial_carry():
-        return jnp.zeros((num_layers, state_size), jnp.complex64)
+        zeros = jnp.zeros((num_layers, state_size))
+        return jax.lax.complex(zeros, zeros)
 
     def sequence(params, carry, xs):
         xs = jax.vmap(lambda x: x @ params["input"] + params["bias"])(xs)

@@ -21,12 +21,14 @@ class Core(NamedTuple):
         step: ``(params, carry, x [D]) -> (carry, y [F])``.
         sequence: ``(params, carry, xs [T, D]) -> (carry, ys [T, F])``, the same as
             ``T`` steps.
+        max_length: the most steps it can hold; None: any number.
     """
 
     init: Callable[[Key, int], Params]
     initial_carry: Callable[[], Any]
     step: Callable[[Params, Any, jax.Array], tuple[Any, jax.Array]]
     sequence: Callable[[Params, Any, jax.Array], tuple[Any, jax.Array]]
+    max_length: int | None = None
 
 
 _glorot = linen.initializers.glorot_uniform()
@@ -122,10 +124,12 @@ def truncated(core: Core, length: int) -> Core:
     Training of Recurrent Network Trajectories", 1990.
 
     Raises:
-        TypeError: if ``length`` is no integer.
+        TypeError: if ``core`` is none, or ``length`` no integer.
         ValueError: if it is below one.
     """
     length = checks.positive_int("length", length)
+    if not isinstance(core, Core):
+        raise TypeError(f"core must be a Core, such as policies.gru(64), got {core!r}")
 
     def sequence(params, carry, inputs):
         num_steps = inputs.shape[0]

@@ -12,11 +12,18 @@ from jaxmeta import checks
 from jaxmeta.policies.adapters import check_policy, first_timestep
 from jaxmeta.policies.memory import Core, gru
 from jaxmeta.policies.networks import MLP
-from jaxmeta.types import Environment, Params, Policy, PolicyOutput, Timestep
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Params,
+    Policy,
+    PolicyOutput,
+    Timestep,
+)
 
 
 def recurrent(
-    environment: Environment,
+    environment: Environment | Dataset,
     *,
     core: Core | None = None,
     hidden: Sequence[int] = (),
@@ -31,7 +38,8 @@ def recurrent(
 
     Args:
         environment: what it acts in.
-        core: the memory, one of ``policies.memory``; ``gru(64)`` by default.
+        core: the memory: ``policies.gru``, ``lstm``, ``lru``, ``attention``, ``snail``
+            or one of your own; ``gru(64)`` by default.
         hidden: sizes of hidden layers between memory and outputs.
         critic: whether to estimate values too.
         initial_std: initial standard deviation of continuous actions, a learned
@@ -52,7 +60,7 @@ def recurrent(
         )
     core = gru() if core is None else core
     if not isinstance(core, Core):
-        raise TypeError(f"core must be one of policies.memory, got {core!r}")
+        raise TypeError(f"core must be a Core, such as policies.gru(64), got {core!r}")
     if not isinstance(hidden, Sequence):
         raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
     hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
@@ -84,7 +92,7 @@ def recurrent(
         _, features = core.sequence(params["core"], core.initial_carry(), inputs)
         return jax.vmap(partial(act, params["head"]))(features)
 
-    policy = Policy(init, core.initial_carry, apply, sequence)
+    policy = Policy(init, core.initial_carry, apply, sequence, core.max_length)
     check_policy(policy, environment)
     return policy
 

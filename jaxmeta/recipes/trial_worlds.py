@@ -220,6 +220,6 @@ RECIPES = (
         "cart-pole",
         build_cartpole,
         300,
-        (100.0,) * 3,
+        None,
     ),
 )

@@ -15,7 +15,7 @@ class Experiment(NamedTuple):
             longer and on more episodes.
         test_tasks: held-out tasks.
         published: in place of the recipe's, where they depend on its arguments.
-        optimum: in place of the recipe's, likewise.
+        optimum: likewise, wherever ``published`` is given.
     """
 
     learner: MetaLearner

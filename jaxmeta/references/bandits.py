@@ -56,10 +56,8 @@ def strategy(num_arms: int, choose: Callable[[BanditMemory], Distribution]) -> P
 
     def apply(params, memory, timestep):
         del params
-        # The first step of a trial has a previous action of zero that nobody took;
-        # is_first does not tell it from the first steps of later episodes.
-        arm = jnp.arange(num_arms) == timestep.previous_action
-        arm = (arm & (memory.pulls >= 0)).astype(jnp.int32)
+        # At the first step of a trial the previous action is -1, no arm.
+        arm = (jnp.arange(num_arms) == timestep.previous_action).astype(jnp.int32)
         reward = jnp.round(timestep.previous_reward).astype(jnp.int32)
         memory = BanditMemory(
             memory.successes + arm * reward,
