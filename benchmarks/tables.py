@@ -158,73 +158,9 @@ def regression() -> str:
     )
 
 
-def methods() -> str:
-    """Every method with the same environment steps."""
-    found = read("methods")
-    results = found["methods"]
-    columns = range(len(next(iter(results.values()))["mean"]))
-    rows = sorted(results.items(), key=lambda item: -item[1]["mean"][1])
-    steps = [one["environment_steps"] for one in results.values()]
-    return (
-        f"All methods on navigation, {found['num_tasks']} tasks of "
-        f"{found['num_episodes']} episodes per meta-update and {min(steps) / 1e6:.0f} "
-        f"to {max(steps) / 1e6:.0f} million environment steps each, a third of what "
-        "the result above took: how fast they learn, with settings of MAML or of "
-        "their papers, not how far they come. Mean and 95% interval over "
-        f"{found['num_seeds']} seeds after so many gradient steps on held-out goals:"
-        "\n\n"
-        + table(
-            ["method", *map(str, columns)],
-            [[name, *(between(one, i) for i in columns)] for name, one in rows],
-        )
-        + "\n\n![Return after one update against environment steps, by method]"
-        f"(benchmarks/results/methods.png)\n\n{versions(found)}."
-    )
-
-
-def bandits() -> str:
-    """RL^2's table of bandits."""
-    found = read("rl2_bandit_10")
-    names = list(found["settings"][0]["references"])
-    rows = []
-    for one in found["settings"]:
-        learned, arguments = one["rl2"]["total"], one["arguments"]
-        played = [f"{one['references'][name]['mean']:.2f}" for name in names]
-        (optimum,) = one["rl2"]["optimum"]
-        published = one["rl2"]["published"]["RL^2"][0]
-        rows.append(
-            [
-                f"{arguments['num_pulls']}, {arguments['num_arms']}",
-                *played,
-                f"**{learned['mean']:.3f} ± {learned['error']:.3f}**",
-                f"{published:.1f}",
-                f"{optimum:.3f}",
-            ]
-        )
-    return (
-        "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
-        f"{found['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean of "
-        f"{found['num_seeds']} seeds, with its standard error, after "
-        f"{found['settings'][0]['rl2']['num_updates']} updates. The optimum is exact, "
-        "by dynamic programming.\n\n"
-        + table(
-            ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
-        )
-        + f"\n\n{versions(found)}."
-    )
-
-
 def render() -> str:
     """The section."""
-    parts = (
-        navigation,
-        speed,
-        trust_region,
-        methods,
-        exploration,
-        regression,
-        bandits,
-    )
+    parts = (navigation, speed, trust_region, exploration, regression)
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 
 

@@ -80,5 +80,5 @@ def build(
 
 
 RECIPE = recipe("maml-trpo", "MAML with a trust region", build)._replace(
-    num_updates=200, expected_time="3 minutes on two CPU cores"
+    num_updates=200, expected_time="4 minutes on two CPU cores"
 )
