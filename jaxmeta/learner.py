@@ -81,13 +81,8 @@ def meta_learner(
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
     is_dataset = isinstance(environment, Dataset)
-    length = _checked_length(environment, length, episodes_per_trial)
     policies.check_policy(policy, environment)
-    if policy.max_length is not None and length > policy.max_length:
-        raise ValueError(
-            f"policy: its memory holds {policy.max_length} steps, and a trial has "
-            f"{length}"
-        )
+    length = _checked_length(environment, policy, length, episodes_per_trial)
 
     collect = partial(
         adaptation.collect,
@@ -159,7 +154,10 @@ def meta_learner(
 
 
 def _checked_length(
-    environment: Environment | Dataset, length: int | None, episodes_per_trial: int
+    environment: Environment | Dataset,
+    policy: Policy,
+    length: int | None,
+    episodes_per_trial: int,
 ) -> int:
     """Steps per trial, which without memory is an episode."""
     checks.positive_int("episodes_per_trial", episodes_per_trial)
@@ -172,8 +170,13 @@ def _checked_length(
                     f"time, got {value}"
                 )
     if length is None:
-        return episodes_per_trial * environment.horizon
+        length = episodes_per_trial * environment.horizon
     length = checks.positive_int("length", length)
+    if policy.max_length is not None and length > policy.max_length:
+        raise ValueError(
+            f"policy: its memory holds {policy.max_length} steps, and a trial has "
+            f"{length}"
+        )
     if episodes_per_trial > 1 and length < episodes_per_trial * environment.horizon:
         raise ValueError(
             f"length must be at least the horizon of {environment.name}, "

@@ -24,12 +24,15 @@ def test_a_recipe_traces_an_update_and_fits_its_numbers(name, key):
     after, info = jax.eval_shape(experiment.learner.update, key, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     trained = info["returns"].shape[0]
-    tested = jax.eval_shape(
-        experiment.test_learner.collect,
-        key,
-        state.meta_params,
-        jax.eval_shape(experiment.test_tasks.sample, key),
-    ).keys.shape[0]
+    tested = (
+        jax.eval_shape(
+            experiment.test_learner.collect,
+            key,
+            state.meta_params,
+            jax.eval_shape(experiment.test_tasks.sample, key),
+        ).keys.shape[0]
+        * experiment.test_learner.episodes_per_trial
+    )
     assert tested >= trained
     for row in (*recipe.published.values(), recipe.optimum or ()):
         assert len(row) in (0, tested)

@@ -97,7 +97,7 @@ def exact_value(policy, num_arms, horizon):
             total += float(chances[arm]) * (p * won + (1 - p) * lost)
         return total
 
-    return value(policy.initial_carry(), 0, 0, horizon)
+    return value(policy.initial_carry(), -1, 0, horizon)
 
 
 def test_index_strategies_are_worth_the_optimum_where_it_is_simple():
@@ -125,7 +125,7 @@ def acted(policy, history, firsts=None):
     """The memory and distribution after a history of ``(arm, reward)``."""
     carry = policy.initial_carry()
     firsts = firsts or [True] + [False] * len(history)
-    for (arm, reward), first in zip([(0, 0), *history], firsts, strict=True):
+    for (arm, reward), first in zip([(-1, 0), *history], firsts, strict=True):
         timestep = Timestep(
             jnp.ones(1), jnp.int32(arm), jnp.float32(reward), jnp.asarray(first)
         )
