@@ -62,8 +62,9 @@ def test_steps_and_sequences_agree(core, key):
         np.testing.assert_allclose(a, b, atol=1e-5)
         assert a.dtype == b.dtype
     # In two parts, the memory handed over.
-    middle, first = core.sequence(params, core.initial_carry(), xs[:7])
-    _, second = core.sequence(params, middle, xs[7:])
+    sequence = jax.jit(core.sequence)
+    middle, first = sequence(params, core.initial_carry(), xs[:7])
+    _, second = sequence(params, middle, xs[7:])
     np.testing.assert_allclose(jnp.concatenate([first, second]), ys, atol=1e-5)
 
 
