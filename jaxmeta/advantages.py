@@ -186,6 +186,11 @@ def value_baseline(
 
     Source: Schulman et al., "High-Dimensional Continuous Control Using Generalized
     Advantage Estimation", 2016.
+
+    Raises:
+        TypeError: if ``episodes_per_trial`` is neither an integer nor None.
+        ValueError: if a number is out of range, or ``discount_steps`` is set for
+            trials.
     """
     checks.unit_interval("discount", discount)
     checks.unit_interval("trace_decay", trace_decay)
@@ -198,7 +203,7 @@ def value_baseline(
             )
 
     def estimate(batch, values, next_values):
-        if values is None:
+        if values is None or (next_values is None and episodes_per_trial is None):
             raise ValueError(
                 "advantage: value_baseline needs a policy with a critic; make one with "
                 "critic=True, or use linear_baseline or reward_to_go"

@@ -47,8 +47,9 @@ def draw(runs: list[Run]) -> bytes:
             va="bottom",
         )
     learning.set(title="Meta-training", xlabel="environment steps", ylabel="return")
-    units = {_unit(run) for run in runs}
-    unit = f"{units.pop()}s" if len(units) == 1 else "inner updates, or episodes"
+    units = sorted({f"{_unit(run)}s" for run in runs})
+    # Both count from zero: what an agent did in its task before.
+    unit = f"{' or '.join(units)} before"
     adaptation.set(title="Adaptation to held-out tasks", xlabel=unit)
     adaptation.set_ylabel("return")
     adaptation.xaxis.get_major_locator().set_params(integer=True)

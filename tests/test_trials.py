@@ -10,8 +10,8 @@ import pytest
 from test_advantages import batch_of
 
 import jaxmeta as jm
-from jaxmeta import advantages, inner, losses, outer, policies, returns
-from jaxmeta.environments import BernoulliBandit, MatchProbe
+from jaxmeta import advantages, inner, outer, policies, returns
+from jaxmeta.environments import MatchProbe
 from jaxmeta.types import Policy, PolicyOutput
 
 TASKS = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
@@ -156,53 +156,6 @@ def test_advantages_of_a_trial_run_across_the_ends_of_episodes():
         np.testing.assert_array_equal(apart.advantages[0, :3], 0)
 
 
-@pytest.mark.parametrize("trace_decay", [0.0, 0.4, 1.0])
-def test_v_trace_is_its_defining_sum(trace_decay):
-    """v_s = V(s) + sum_t gamma^(t-s) (prod c) delta_t, as written in the paper."""
-    rng = np.random.default_rng(0)
-    rewards, values, following = rng.normal(size=(3, 7))
-    ratios = np.exp(rng.normal(size=7))
-    is_last = np.array([0, 0, 1, 0, 0, 0, 1], bool)
-    discounts = np.where(is_last, [0, 0, 0.9, 0, 0, 0, 0], 0.9)
-    targets, gains = returns.v_trace(
-        *(jnp.asarray(x, jnp.float32) for x in (rewards, discounts, values, following)),
-        jnp.asarray(ratios, jnp.float32),
-        jnp.asarray(is_last),
-        trace_decay,
-        clip_ratio=1.5,
-        clip_trace=0.8,
-    )
-    rho, c = np.minimum(ratios, 1.5), trace_decay * np.minimum(ratios, 0.8)
-    delta = rho * (rewards + discounts * following - values)
-    expected = np.zeros(7)
-    for s in range(7):
-        weight, total = 1.0, values[s]
-        for t in range(s, 7):
-            total += weight * delta[t]
-            if is_last[t]:
-                break
-            weight *= discounts[t] * c[t]
-        expected[s] = total
-    np.testing.assert_allclose(targets, expected, rtol=1e-5)
-    # Where the recursion ends the critic's own value stands for v.
-    shifted = np.append(following[:-1] + (expected - values)[1:], following[-1])
-    later = np.where(is_last, following, shifted)
-    np.testing.assert_allclose(
-        gains, rho * (rewards + discounts * later - values), rtol=1e-4, atol=1e-6
-    )
-
-
-def test_on_policy_v_trace_is_generalised_advantage_estimation_of_values():
-    rng = np.random.default_rng(1)
-    rewards, values, following = jnp.asarray(rng.normal(size=(3, 6)), jnp.float32)
-    is_last = jnp.array([0, 0, 1, 0, 0, 1], bool)
-    discounts = jnp.where(is_last, 0.0, 0.97)
-    arguments = (rewards, discounts, values, following)
-    targets, _ = returns.v_trace(*arguments, jnp.ones(6), is_last, 0.8)
-    same = returns.generalized_advantages(*arguments, is_last, 0.8) + values
-    np.testing.assert_allclose(targets, same, rtol=1e-5)
-
-
 def test_minibatches_see_every_trial_once_an_epoch(key):
     """The loss adds up which trials it saw."""
 
@@ -222,104 +175,6 @@ def test_minibatches_see_every_trial_once_an_epoch(key):
         outer.on_trials(loss, optax.sgd(1.0), num_minibatches=5).update(
             key, jnp.zeros(12), learner.init(jnp.zeros(12)), experience
         )
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"length": 2 * HORIZON - 1}, "length must be at least the horizon .* 5 steps"),
-        (
-            {"length": HORIZON - 1, "num_episodes": 1},
-            "length must be at least the horizon .* 5 steps",
-        ),
-        ({"num_minibatches": 3}, "must divide the number of trials, 4, got 3"),
-        ({"num_minibatches": 8}, "must divide the number of trials, 4, got 8"),
-        ({"advantage": advantages.value_baseline()}, "each on their own"),
-        ({"advantage": advantages.reward_to_go()}, "each on their own"),
-        ({"outer_loss": losses.v_trace(REMEMBERING)}, "each on their own"),
-        (
-            {"advantage": advantages.value_baseline(episodes_per_trial=1)},
-            "make trials of 1, and memory lasts over 2",
-        ),
-        (
-            {
-                "outer_loss": losses.v_trace(REMEMBERING, episodes_per_trial=2),
-                "entropy_coefficient": 0.1,
-            },
-            "entropy_coefficient: outer_loss is given, and has its own",
-        ),
-    ],
-)
-def test_rl2_refuses(options, message):
-    settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4, "num_episodes": 2}
-    with pytest.raises(ValueError, match=message):
-        jm.rl2(TASKS, REMEMBERING, **{**settings, **options})
-
-
-def test_a_policy_must_fit_the_method():
-    settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4}
-    memoryless = policies.mlp(TASKS.environment, critic=True)
-    with pytest.raises(ValueError, match="this one has none; use"):
-        jm.rl2(TASKS, memoryless, **settings)
-    remembering = policies.recurrent(TASKS.environment)
-    with pytest.raises(ValueError, match=r"has a memory.*; use"):
-        jm.multitask(TASKS, remembering, **settings)
-    blind = policies.recurrent(TASKS.environment, critic=False)
-    with pytest.raises(ValueError, match="needs a policy with a critic"):
-        jm.rl2(TASKS, blind, **settings)
-
-
-@pytest.mark.parametrize("loss", ["clipped_surrogate", "v_trace"])
-def test_rl2_learns_which_arm_pays_within_a_trial(loss, key):
-    """One of two arms pays, always: 4.5 + 5 of two episodes of five, 2.5 + 2.5 blind.
-
-    The first pull is a guess; its reward tells the task, and all later ones are right,
-    those of the second episode too.
-    """
-
-    def one_pays(key):
-        return jax.nn.one_hot(jax.random.bernoulli(key).astype(int), 2)
-
-    tasks = jm.tasks.from_gymnax(
-        BernoulliBandit(2), params={"probabilities": one_pays}, horizon=5
-    )
-    policy = policies.recurrent(tasks.environment, core=policies.gru(8))
-    outer_loss = None
-    if loss == "v_trace":
-        outer_loss = losses.v_trace(
-            policy, trace_decay=0.3, entropy_coefficient=0.01, episodes_per_trial=2
-        )
-    learner = jm.rl2(
-        tasks,
-        policy,
-        outer_optimizer=optax.adam(1e-2),
-        num_tasks=64,
-        num_episodes=2,
-        outer_loss=outer_loss,
-    )
-    state, _ = jax.jit(lambda s: jm.train(key, learner, s, 80))(learner.init(key))
-    curve = jm.adaptation_curve(key, learner, state.meta_params, tasks, num_tasks=1000)
-    first, second = curve.mean(0)
-    error = curve[:, 0].std() / 1000**0.5
-    assert 4.3 < first < 4.5 + 4 * error
-    assert 4.9 < second <= 5.0
-
-
-def test_what_contradicts_trials_is_refused():
-    with pytest.raises(ValueError, match="contradicts episodes_per_trial"):
-        advantages.value_baseline(discount_steps=True, episodes_per_trial=2)
-    with pytest.raises(ValueError, match="episodes_per_trial must be at least 1"):
-        losses.v_trace(REMEMBERING, episodes_per_trial=0)
-    of_trials = advantages.value_baseline(episodes_per_trial=2)
-    for loss in (losses.dice, losses.loaded_dice):
-        with pytest.raises(ValueError, match="DiCE follows how an episode depends"):
-            loss(REMEMBERING, of_trials)
-    memoryless = policies.mlp(TASKS.environment, critic=True)
-    settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4}
-    with pytest.raises(ValueError, match="each episode is on its own; leave"):
-        jm.multitask(TASKS, memoryless, advantage=of_trials, **settings)
-    with pytest.raises(TypeError, match=r"policy must be a Policy, .* got .*Core"):
-        jm.rl2(TASKS, policies.gru(4), **settings)
 
 
 def test_only_steps_of_the_trial_count():

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxmeta import checks
-from jaxmeta.policies.memory import Core
+from jaxmeta.policies.memory import Core, of_sequence, rms_normalize
 from jaxmeta.types import Key, Params
 
 _glorot = linen.initializers.glorot_uniform()
@@ -94,7 +94,7 @@ def attention(
         carry = jnp.stack(new_caches), start + xs.shape[0]
         return carry, _normalize(params["scale"], xs)
 
-    return Core(init, initial_carry, _step_of(sequence), sequence, length)
+    return of_sequence(init, initial_carry, sequence, length)
 
 
 def snail(
@@ -183,7 +183,7 @@ def snail(
             now = jnp.concatenate([now, new], axis=1)
         return (past, keys, values, start + xs.shape[0]), now
 
-    return Core(init, initial_carry, _step_of(sequence), sequence, length)
+    return of_sequence(init, initial_carry, sequence, length)
 
 
 def _sizes(size: int, length: int) -> tuple[int, int]:
@@ -225,8 +225,7 @@ def _apply(params: Params, xs: jax.Array) -> jax.Array:
 
 
 def _normalize(scale: jax.Array, xs: jax.Array) -> jax.Array:
-    square = jnp.mean(xs**2, axis=1, keepdims=True)
-    return scale[None] * xs * jax.lax.rsqrt(square + 1e-6)
+    return jax.vmap(rms_normalize, in_axes=(None, 0))(scale, xs)
 
 
 def _times(start: jax.Array, xs: jax.Array, rows: int) -> tuple[jax.Array, jax.Array]:
@@ -261,11 +260,3 @@ def _look_back(
     scores = jnp.einsum("thd,shd->hts", query, keys) / query.shape[-1] ** 0.5
     weights = jax.nn.softmax(jnp.where(seen[None], scores, -jnp.inf))
     return jnp.einsum("hts,shd->thd", weights, values)
-
-
-def _step_of(sequence):
-    def step(params, carry, x):
-        carry, ys = sequence(params, carry, x[None])
-        return carry, ys[0]
-
-    return step

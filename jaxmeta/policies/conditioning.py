@@ -58,4 +58,4 @@ def with_context(
             params.network, carry, timestep._replace(observation=widened)
         )
 
-    return Policy(init, network.initial_carry, apply)
+    return Policy(init, network.initial_carry, apply, max_length=network.max_length)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 
 from jaxmeta import checks
-from jaxmeta.policies.memory import Core
+from jaxmeta.policies.memory import Core, of_sequence, rms_normalize
 
 _glorot = linen.initializers.glorot_normal()
 
@@ -93,11 +93,7 @@ def lru(
             states.append(hidden)
         return jnp.stack(states), xs
 
-    def step(params, carry, x):
-        carry, ys = sequence(params, carry, x[None])
-        return carry, ys[0]
-
-    return Core(init, initial_carry, step, sequence)
+    return of_sequence(init, initial_carry, sequence)
 
 
 def _layer(params, hidden: jax.Array, xs: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -108,7 +104,7 @@ def _layer(params, hidden: jax.Array, xs: jax.Array) -> tuple[jax.Array, jax.Arr
     write, read = jax.lax.complex(*params["write"]), jax.lax.complex(*params["read"])
 
     def enter(x):
-        normal = params["scale"] * x * jax.lax.rsqrt(jnp.mean(x**2) + 1e-6)
+        normal = rms_normalize(params["scale"], x)
         return normal, weight * (normal @ write)
 
     def leave(x, normal, hidden):

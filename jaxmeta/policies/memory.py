@@ -78,7 +78,8 @@ def lstm(size: int = 64) -> Core:
 
     ::
 
-        i, f, o = sigmoid(W_i x + U_i h), sigmoid(W_f x + U_f h + 1), sigmoid(...)
+        i, f = sigmoid(W_i x + U_i h), sigmoid(W_f x + U_f h + 1)
+        o = sigmoid(W_o x + U_o h)
         c <- f c + i tanh(W_g x + U_g h)
         h <- o tanh(c)
 
@@ -147,6 +148,21 @@ def truncated(core: Core, length: int) -> Core:
         return carry, outputs
 
     return core._replace(sequence=sequence)
+
+
+def of_sequence(init, initial_carry, sequence, max_length: int | None = None) -> Core:
+    """A core whose ``step`` is its ``sequence`` of length one."""
+
+    def step(params, carry, x):
+        carry, ys = sequence(params, carry, x[None])
+        return carry, ys[0]
+
+    return Core(init, initial_carry, step, sequence, max_length)
+
+
+def rms_normalize(scale: jax.Array, x: jax.Array) -> jax.Array:
+    """``scale x / rms(x)`` of a vector ``[D]`` (Zhang and Sennrich, 2019)."""
+    return scale * x * jax.lax.rsqrt(jnp.mean(x**2) + 1e-6)
 
 
 def _gated(key: Key, num_inputs: int, size: int, *, num_gates: int) -> Params:

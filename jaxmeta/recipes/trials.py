@@ -10,6 +10,8 @@ from jaxmeta.policies import Core
 from jaxmeta.recipes.types import Experiment
 from jaxmeta.types import TaskDistribution
 
+NUM_EPOCHS = NUM_MINIBATCHES = 4
+
 
 def experiment(
     distribution: TaskDistribution,
@@ -22,8 +24,6 @@ def experiment(
     discount: float,
     trace_decay: float,
     entropy_coefficient: float,
-    num_epochs: int = 4,
-    num_minibatches: int = 4,
     published: Mapping[str, Sequence[float | None]] | None = None,
     optimum: Sequence[float] | None = None,
 ) -> Experiment:
@@ -39,8 +39,6 @@ def experiment(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
-        num_epochs: how often an update learns from its trials.
-        num_minibatches: steps per epoch.
         published: as in Experiment.
         optimum: as in Experiment.
     """
@@ -52,7 +50,7 @@ def experiment(
         episodes_per_trial=num_episodes,
     )
     decay = optax.cosine_decay_schedule(
-        outer_rate, decay_updates * num_epochs * num_minibatches
+        outer_rate, decay_updates * NUM_EPOCHS * NUM_MINIBATCHES
     )
     learner = rl2(
         distribution,
@@ -65,8 +63,8 @@ def experiment(
         outer_loss=losses.clipped_surrogate(
             policy, advantage, entropy_coefficient=entropy_coefficient
         ),
-        num_epochs=num_epochs,
-        num_minibatches=num_minibatches,
+        num_epochs=NUM_EPOCHS,
+        num_minibatches=NUM_MINIBATCHES,
     )
     # Tasks are drawn from a continuum, or the test is of all there are.
     return Experiment(learner, learner, distribution, published, optimum)

@@ -19,8 +19,8 @@ def bayes_optimal_bandit_value(num_arms: int, horizon: int) -> float:
 
     Args:
         num_arms: ``k``; more than ``horizon`` of them are worth no more.
-        horizon: ``n`` pulls. With as many arms, 15 pulls take about a second, and two
-            more pulls six times as long.
+        horizon: ``n`` pulls; with as many arms, the number of states grows
+            exponentially.
 
     Source: Bellman, "A Problem in the Sequential Design of Experiments", 1956.
 

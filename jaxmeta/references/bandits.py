@@ -26,12 +26,15 @@ class BanditMemory(NamedTuple):
     Attributes:
         successes: ``[A]`` int32, rewards of one of every arm.
         failures: ``[A]`` int32, rewards of zero.
-        pulls: ``[]`` int32, arms pulled so far; minus one before the first step.
     """
 
     successes: jax.Array
     failures: jax.Array
-    pulls: jax.Array
+
+    @property
+    def pulls(self) -> jax.Array:
+        """Arms pulled so far, ``[]``."""
+        return jnp.sum(self.successes + self.failures)
 
 
 def strategy(num_arms: int, choose: Callable[[BanditMemory], Distribution]) -> Policy:
@@ -52,7 +55,7 @@ def strategy(num_arms: int, choose: Callable[[BanditMemory], Distribution]) -> P
 
     def initial_carry():
         counts = jnp.zeros(num_arms, jnp.int32)
-        return BanditMemory(counts, counts, jnp.full((), -1, jnp.int32))
+        return BanditMemory(counts, counts)
 
     def apply(params, memory, timestep):
         del params
@@ -62,7 +65,6 @@ def strategy(num_arms: int, choose: Callable[[BanditMemory], Distribution]) -> P
         memory = BanditMemory(
             memory.successes + arm * reward,
             memory.failures + arm * (1 - reward),
-            memory.pulls + 1,
         )
         return PolicyOutput(choose(memory), None), memory
 

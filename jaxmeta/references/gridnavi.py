@@ -85,8 +85,7 @@ def gridnavi_bayes_optimal(
     the goal as known. So the first walk that is complete is a best one.
 
     Args:
-        size: cells per side, at least three. Up to five it takes a second; the number
-            of walks grows exponentially.
+        size: cells per side, at least three; the number of walks grows exponentially.
         horizon: steps in an episode.
         num_episodes: episodes in a trial.
 

@@ -43,8 +43,8 @@ def learner(
     Raises:
         TypeError: if ``reference`` is neither a Policy nor a Reference, or
             ``num_episodes`` not an integer.
-        ValueError: if ``num_episodes`` is below one, or if the
-            reference does not fit the tasks.
+        ValueError: if ``num_episodes`` is below one, or the reference does not fit the
+            tasks.
     """
     num_episodes = checks.positive_int("num_episodes", num_episodes)
     remembers = isinstance(reference, Policy)
