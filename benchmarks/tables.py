@@ -158,9 +158,41 @@ def regression() -> str:
     )
 
 
+def bandits() -> str:
+    """RL^2's table of bandits."""
+    found = read("rl2_bandit_10")
+    names = list(found["settings"][0]["references"])
+    rows = []
+    for one in found["settings"]:
+        learned, arguments = one["rl2"]["total"], one["arguments"]
+        played = [f"{one['references'][name]['mean']:.2f}" for name in names]
+        (optimum,) = one["rl2"]["optimum"]
+        published = one["rl2"]["published"]["RL^2"][0]
+        rows.append(
+            [
+                f"{arguments['num_pulls']}, {arguments['num_arms']}",
+                *played,
+                f"**{learned['mean']:.3f} ± {learned['error']:.3f}**",
+                f"{published:.1f}",
+                f"{optimum:.3f}",
+            ]
+        )
+    return (
+        "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
+        f"{found['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean of "
+        f"{found['num_seeds']} seeds, with its standard error, after "
+        f"{found['settings'][0]['rl2']['num_updates']} updates. The optimum is exact, "
+        "by dynamic programming.\n\n"
+        + table(
+            ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
+        )
+        + f"\n\n{versions(found)}."
+    )
+
+
 def render() -> str:
     """The section."""
-    parts = (navigation, speed, trust_region, exploration, regression)
+    parts = (navigation, speed, trust_region, exploration, regression, bandits)
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 
 

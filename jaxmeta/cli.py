@@ -172,7 +172,7 @@ def _report(result: runs.Result, directory: Path) -> None:
     """Print the adaptation curve beside the published row and the optimum."""
     curve, mode = result["adaptation_curve"], result["mode_adaptation_curve"]
     steps = range(len(curve["mean"]))
-    table = Table("inner updates", box=None)
+    table = Table(f"{result['unit']}s before", box=None)
     for step in steps:
         table.add_column(str(step), justify="right")
 

@@ -52,7 +52,10 @@ def draw(runs: list[Run]) -> bytes:
     unit = f"{' or '.join(units)} before"
     adaptation.set(title="Adaptation to held-out tasks", xlabel=unit)
     adaptation.set_ylabel("return")
-    adaptation.xaxis.get_major_locator().set_params(integer=True)
+    if all(len(run.result["adaptation_curve"]["mean"]) == 1 for run in runs):
+        adaptation.set_xticks([0])
+    else:
+        adaptation.xaxis.get_major_locator().set_params(integer=True)
     learning.xaxis.set_major_formatter(EngFormatter(sep=""))
     for axes in (learning, adaptation):
         axes.grid(alpha=0.25)
@@ -73,6 +76,8 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
         before, after = "first episode of a trial", "last"
     if returns.shape[1] > 1:
         axes.plot(steps, returns[:, 0], color=color, alpha=0.45, label=before)
+    elif alone:
+        after = "only episode of a trial"
     axes.plot(steps, returns[:, -1], color=color, label=after)
 
 
