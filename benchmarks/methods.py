@@ -144,23 +144,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--num-updates", type=int, default=200)
     arguments = parser.parse_args()
+    command = (
+        f"python benchmarks/methods.py --seeds {arguments.seeds} "
+        f"--num-updates {arguments.num_updates}"
+    )
     results = {}
     for name, (make, cost) in methods(arguments.num_updates).items():
         results[name] = train(make, arguments.num_updates // cost, arguments.seeds)
         row = [round(value, 2) for value in results[name]["mean"]]
         print(name, row, round(results[name]["seconds"]), flush=True)
-    harness.save(
-        "methods",
-        f"python benchmarks/methods.py --seeds {arguments.seeds} "
-        f"--num-updates {arguments.num_updates}",
-        num_seeds=arguments.seeds,
-        num_test_tasks_per_seed=200,
-        num_tasks=20,
-        num_episodes=10,
-        methods=results,
-    )
-    picture = harness.RESULTS / "methods.png"
-    draw(results, list(results)).savefig(picture, dpi=150)
+        harness.save(  # after each method, as all of them take long
+            "methods",
+            command,
+            num_seeds=arguments.seeds,
+            num_test_tasks_per_seed=200,
+            num_tasks=20,
+            num_episodes=10,
+            methods=results,
+        )
+    draw(results, list(results)).savefig(harness.RESULTS / "methods.png", dpi=150)
 
 
 if __name__ == "__main__":

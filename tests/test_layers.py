@@ -15,7 +15,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # own line and those above it.
 LAYERS = [
     {"types", "distributions", "trees", "checks", "files"},
-    {"returns", "optimizers", "environments", "batching"},
+    {"returns", "optimizers", "environments", "batching", "replay"},
     {"tasks", "policies"},
     {"rollouts", "bootstrapping", "advantages"},
     {
