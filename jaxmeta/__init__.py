@@ -3,6 +3,7 @@
 from jaxmeta import (
     adaptation,
     advantages,
+    decoders,
     diagnostics,
     distributions,
     environments,
@@ -36,6 +37,7 @@ from jaxmeta.algorithms import (
     promp,
     reptile,
     rl2,
+    varibad,
 )
 from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
@@ -52,6 +54,7 @@ __all__ = [
     "anil",
     "bootstrap_interval",
     "cavia",
+    "decoders",
     "diagnostics",
     "distributions",
     "emaml",
@@ -84,4 +87,5 @@ __all__ = [
     "train",
     "trees",
     "types",
+    "varibad",
 ]

@@ -57,6 +57,18 @@ def nearest(value: str, allowed: Iterable[str]) -> str:
     return f" Did you mean {folded[close[0]]!r}?" if close else ""
 
 
+def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
+    """Check that ``value`` is one of the names allowed.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    allowed = list(allowed)
+    if value not in allowed:
+        hint = nearest(value, allowed) if isinstance(value, str) else ""
+        raise ValueError(f"{name} must be one of {allowed}, got {value!r}.{hint}")
+
+
 def unit_interval(name: str, value: float) -> None:
     """Check that ``value`` lies in [0, 1].
 

@@ -1,5 +1,6 @@
 """Inner learners: how the data of one task changes the agent."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -70,10 +71,14 @@ def gradient(
     )
 
 
-def identity() -> Inner:
+def identity(params: Callable[[Params], Params] = lambda params: params) -> Inner:
     """No inner updates: what an agent learns of a task is in its memory, if it has one.
 
-    The policy acts with the meta-params themselves; ``num_updates`` is zero.
+    ``num_updates`` is zero.
+
+    Args:
+        params: ``meta_params -> policy params``, where there is more to meta-learn
+            than a policy; by default they are the same.
     """
 
     def update(key, meta_params, state, batch):
@@ -83,7 +88,7 @@ def identity() -> Inner:
     return Inner(
         init=lambda key, meta_params: (),
         update=update,
-        params=lambda meta_params, state: meta_params,
+        params=lambda meta_params, state: params(meta_params),
     )
 
 

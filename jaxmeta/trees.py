@@ -37,6 +37,11 @@ def at(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
+def where(condition: jax.Array, if_true: Any, if_false: Any) -> Any:
+    """One of two trees, by a scalar bool ``[]``."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
+
+
 def paths(tree: Any) -> list[str]:
     """The path of every leaf, its keys joined by ``/``: ``params/policy_0/kernel``."""
     leaves, _ = jax.tree.flatten_with_path(tree)

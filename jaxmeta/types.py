@@ -179,6 +179,8 @@ class Policy(NamedTuple):
         sequence: ``(params, timesteps [T]) -> PolicyOutput [T]``, to learn: the outputs
             of ``apply`` along a trial, from its start. None: ``apply`` in a scan.
         max_length: the most steps of a trial its memory can hold; None: any number.
+        beliefs: ``(params, timesteps [T]) -> distribution [T]`` of the latent of the
+            task, given the trial so far; None: it has none.
     """
 
     init: Callable[[Key], Params]
@@ -186,6 +188,7 @@ class Policy(NamedTuple):
     apply: Callable[[Params, Any, Timestep], tuple[PolicyOutput, Any]]
     sequence: Callable[[Params, Timestep], PolicyOutput] | None = None
     max_length: int | None = None
+    beliefs: Callable[[Params, Timestep], Any] | None = None
 
 
 class Inner(NamedTuple):

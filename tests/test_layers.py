@@ -16,7 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = [
     {"types", "distributions", "trees", "checks", "files"},
     {"returns", "optimizers", "environments", "batching", "replay"},
-    {"tasks", "policies"},
+    {"tasks", "policies", "decoders"},
     {"rollouts", "bootstrapping", "advantages"},
     {
         "losses",

@@ -12,6 +12,7 @@ from jaxmeta.algorithms.multitask import multitask
 from jaxmeta.algorithms.promp import promp
 from jaxmeta.algorithms.reptile import reptile
 from jaxmeta.algorithms.rl2 import rl2
+from jaxmeta.algorithms.varibad import varibad
 
 __all__ = [
     "anil",
@@ -26,4 +27,5 @@ __all__ = [
     "promp",
     "reptile",
     "rl2",
+    "varibad",
 ]

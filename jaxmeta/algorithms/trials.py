@@ -1,5 +1,7 @@
 """What methods without inner updates share: policy optimization on trials."""
 
+from collections.abc import Callable
+
 import jax
 import optax
 
@@ -7,7 +9,19 @@ from jaxmeta import inner, learner, losses, outer
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
 from jaxmeta.losses import AdvantageLoss, Loss
-from jaxmeta.types import Dataset, MetaLearner, Policy, TaskDistribution
+from jaxmeta.types import (
+    Dataset,
+    Inner,
+    Key,
+    MetaLearner,
+    Outer,
+    Params,
+    Policy,
+    TaskDistribution,
+)
+
+Extend = Callable[[Outer], tuple[Inner, Outer, Callable[[Key], Params]]]
+"""``policy optimization -> (inner, outer, meta_init)`` of more than the policy."""
 
 
 def policy_optimization(
@@ -22,6 +36,7 @@ def policy_optimization(
     length: int | None,
     num_epochs: int,
     num_minibatches: int,
+    extend: Extend | None = None,
 ) -> MetaLearner:
     """The meta-learner of a policy that nothing adapts, ``num_trials`` per task.
 
@@ -37,6 +52,7 @@ def policy_optimization(
         length: steps in a trial.
         num_epochs: how often an update learns from its trials.
         num_minibatches: steps of the optimizer per epoch.
+        extend: what else is meta-learned beside the policy.
 
     Raises:
         TypeError: if a number is no integer, or the optimizer none.
@@ -64,12 +80,15 @@ def policy_optimization(
         num_epochs=num_epochs,
         num_minibatches=num_minibatches,
     )
+    adapter, meta_init = inner.identity(), policy.init
+    if extend is not None:
+        adapter, outer_learner, meta_init = extend(outer_learner)
     made = learner.meta_learner(
         tasks,
         policy,
-        inner.identity(),
+        adapter,
         outer_learner,
-        policy.init,
+        meta_init,
         num_tasks=num_tasks,
         num_updates=0,
         num_episodes=num_trials,

@@ -1,6 +1,7 @@
 """Losses on a batch: ``loss(params, batch) -> (scalar to minimise, info)``."""
 
 from jaxmeta.losses.dice import dice, loaded_dice
+from jaxmeta.losses.elbo import elbo
 from jaxmeta.losses.supervised import (
     default_supervised,
     negative_log_likelihood,
@@ -24,6 +25,7 @@ __all__ = [
     "clipped_surrogate",
     "default_supervised",
     "dice",
+    "elbo",
     "evaluate",
     "likelihood_ratio",
     "loaded_dice",

@@ -7,6 +7,7 @@ from jaxmeta.policies.adapters import (
     from_nnx,
 )
 from jaxmeta.policies.attention import attention, snail
+from jaxmeta.policies.belief import belief
 from jaxmeta.policies.conditioning import ContextParams, with_context
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
@@ -18,6 +19,7 @@ __all__ = [
     "ContextParams",
     "Core",
     "attention",
+    "belief",
     "check_policy",
     "first_timestep",
     "from_linen",
