@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen
 from gymnax.environments import spaces
 
 from jaxmeta import checks
-from jaxmeta.types import Environment, Key, Params, Transition
+from jaxmeta.types import Environment, Key, Params, TaskDistribution, Transition
 
 _INPUTS = ("observation", "action", "next_observation")
 
@@ -164,6 +165,51 @@ def both(first: Decoder, second: Decoder) -> Decoder:
         return found[0] + found[1]
 
     return Decoder(init, log_prob, first.rewards or second.rewards)
+
+
+def check_rewards(
+    decoder: Decoder, tasks: TaskDistribution, *, num_tasks: int = 32
+) -> None:
+    """Check that a decoder explains the rewards that random actions get in some tasks.
+
+    Args:
+        decoder: what explains them.
+        tasks: where the actions are taken, in an episode of each.
+        num_tasks: how many are tried.
+
+    Raises:
+        ValueError: if a reward is none of those the decoder allows for.
+    """
+    environment = tasks.environment
+    if decoder.rewards is None or not isinstance(environment, Environment):
+        return
+
+    def act(key):
+        key_task, key_reset, key_steps = jax.random.split(key, 3)
+        task = tasks.sample(key_task)
+
+        def step(state, key):
+            key_action, key_step = jax.random.split(key)
+            action = environment.action.sample(key_action)
+            result = environment.step(key_step, state, action, task)
+            return result.state, result.reward
+
+        state, _ = environment.reset(key_reset, task)
+        length = min(environment.horizon, 100)
+        return jax.lax.scan(step, state, jax.random.split(key_steps, length))[1]
+
+    def rewards():
+        return jax.vmap(act)(jax.random.split(jax.random.key(0), num_tasks))
+
+    compiled = jax.jit(rewards).lower().compile()
+    with jax.ensure_compile_time_eval():  # a learner may be made inside of jit
+        found = np.unique(compiled())
+    wrong = found[~np.isclose(found[:, None], decoder.rewards).any(axis=1)]
+    if wrong.size:
+        raise ValueError(
+            f"decoder: it explains rewards of {decoder.rewards} alone, and those of "
+            f"{environment.name} are others too, such as {wrong[0]:g}; leave values out"
+        )
 
 
 def _output(module: linen.Module, params: Params, x: jax.Array) -> Any:

@@ -77,11 +77,18 @@ LEARNERS = {
     "multitask": functools.partial(
         on_trials, jm.multitask, jm.policies.mlp(TASKS.environment, critic=True)
     ),
+    "varibad": functools.partial(
+        on_trials,
+        jm.varibad,
+        jm.policies.belief(TASKS.environment, core=jm.policies.gru(4)),
+        decoder=jm.decoders.reward(TASKS.environment, inputs=("action",)),
+        model_optimizer=optax.adam(1e-2),
+    ),
     "es_maml": functools.partial(gradient_based, jm.es_maml, sigma=0.1),
 }
 
 
-WITHOUT_INNER_UPDATES = {"rl2", "multitask"}
+WITHOUT_INNER_UPDATES = {"rl2", "multitask", "varibad"}
 COLUMNS = {"multitask": 1}  # of a curve; of the others there are three
 
 

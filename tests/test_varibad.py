@@ -57,26 +57,34 @@ def test_it_learns_which_arm_pays_within_a_trial(trained, key):
 
 
 def test_beliefs_are_the_posterior(trained, key):
-    """Before the first pull both arms are as likely to pay, after it one is certain."""
+    """Where the first pull got nothing, it is certain from then on which arm pays.
+
+    Before it, and of an arm that is never pulled, a trial tells nothing to learn from.
+    """
     learner, state, _ = trained
     params = state.meta_params
-    experience = jax.jit(learner.collect)(key, params, TASKS.sample(key))
-    trial = jax.tree.map(lambda leaf: leaf[0], experience.query)
-    beliefs = POLICY.beliefs(params.policy, trial.timestep)
-    arms = jnp.arange(HORIZON * NUM_EPISODES) % 2
-    asked = trial._replace(action=arms, reward=jnp.ones(HORIZON * NUM_EPISODES))
+    keys = jax.random.split(key, 32)
+    tasks = jax.vmap(TASKS.sample)(keys)
+    experience = jax.vmap(jax.jit(learner.collect), (0, None, 0))(keys, params, tasks)
+    trials = jax.tree.map(lambda leaf: leaf[:, 0], experience.query)
+    wrong_first = np.flatnonzero(trials.reward[:, 0] == 0)
+    assert len(wrong_first) > 5
+    steps = HORIZON * NUM_EPISODES
 
-    @jax.vmap
-    def pays(latent):  # each arm, by the decoder
-        return jnp.exp(DECODER.log_prob(params.decoder, latent, asked))[:2]
+    @jax.jit
+    def paying(trial, key):  # the chance of each arm to pay, by latent: [T, 2]
+        arms = jnp.arange(steps, dtype=jnp.int32) % 2
+        asked = trial._replace(action=arms, reward=jnp.ones(steps))
+        latents = POLICY.beliefs(params.policy, trial.timestep).sample(key)
+        decode = jax.vmap(DECODER.log_prob, in_axes=(None, 0, None))
+        return jnp.exp(decode(params.decoder, latents, asked))[:, :2]
 
-    keys = jax.random.split(key, 500)
-    drawn = jax.vmap(beliefs.sample)(keys)
-    found = np.asarray(jax.vmap(pays)(drawn)).mean(0)  # [T, 2]
-    paying = int(trial.action[-1])
-    np.testing.assert_allclose(found[0], 0.5, atol=0.15)
-    np.testing.assert_allclose(found[1:, paying], 1.0, atol=0.1)
-    np.testing.assert_allclose(found[1:, 1 - paying], 0.0, atol=0.1)
+    chosen = jax.tree.map(lambda leaf: leaf[wrong_first], trials)
+    found = np.asarray(jax.vmap(paying)(chosen, keys[: len(wrong_first)]))[:, 1:]
+    pulled = np.asarray(chosen.action[:, 0])
+    rows = np.arange(len(pulled))
+    assert found[rows, :, pulled].mean() < 0.1
+    assert found[rows, :, 1 - pulled].mean() > 0.9
 
 
 def test_the_replay_keeps_the_trials_acted(trained):

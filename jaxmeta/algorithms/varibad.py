@@ -5,12 +5,12 @@ from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from jaxmeta import (
     advantages,
     checks,
+    decoders,
     inner,
     losses,
     replay,
@@ -264,17 +264,5 @@ def _check_decoder(
             f"decoder: its log_prob of a trial of shape {example.reward.shape} has "
             f"shape {log_probs.shape}; there must be one for every reward"
         )
-    if decoder.rewards is not None:
-        # Shapes tell nothing of values: look at some.
-        length = min(tasks.environment.horizon, 100)
-        act = jax.jit(jax.vmap(lambda key: _trial(tasks, policy, length, key).reward))
-        with jax.ensure_compile_time_eval():
-            found = np.unique(act(jax.random.split(jax.random.key(0), 32)))
-        wrong = found[~np.isclose(found[:, None], decoder.rewards).any(axis=1)]
-        if wrong.size:
-            raise ValueError(
-                f"decoder: it explains rewards of {decoder.rewards} alone, and those "
-                f"of {tasks.environment.name} are others too, such as {wrong[0]:g}; "
-                "leave values out"
-            )
+    decoders.check_rewards(decoder, tasks)
     return latent.shape[0]
