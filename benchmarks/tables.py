@@ -114,6 +114,27 @@ def trust_region() -> str:
     )
 
 
+def methods() -> str:
+    """Every method of MAML's family on navigation."""
+    found = read("methods")
+    rows = sorted(found["methods"].items(), key=lambda item: -item[1]["mean"][1])
+    steps = range(len(rows[0][1]["mean"]))
+    most = max(one["environment_steps"] for _, one in rows)
+    return (
+        "Every method on the same tasks with equal environment steps "
+        f"({most:,}; {found['num_tasks']} tasks of {found['num_episodes']} episodes an "
+        "update, one inner update in training), tested as above. Mean and 95% interval "
+        f"over {found['num_seeds']} seeds; the settings, in `benchmarks/methods.py`, "
+        "are not tuned for each method:\n\n"
+        + table(
+            ["return after ... gradient steps", *map(str, steps)],
+            [[name, *(between(one, step) for step in steps)] for name, one in rows],
+        )
+        + "\n\n![Return after one inner update by environment steps]"
+        f"(benchmarks/results/methods.png)\n\n{versions(found)}."
+    )
+
+
 def exploration() -> str:
     """Estimators where an agent must look before it knows."""
     found = read("exploration")
@@ -192,7 +213,15 @@ def bandits() -> str:
 
 def render() -> str:
     """The section."""
-    parts = (navigation, speed, trust_region, exploration, regression, bandits)
+    parts = (
+        navigation,
+        speed,
+        trust_region,
+        methods,
+        exploration,
+        regression,
+        bandits,
+    )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 
 

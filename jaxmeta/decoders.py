@@ -11,7 +11,14 @@ from flax import linen
 from gymnax.environments import spaces
 
 from jaxmeta import checks
-from jaxmeta.types import Environment, Key, Params, TaskDistribution, Transition
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Key,
+    Params,
+    TaskDistribution,
+    Transition,
+)
 
 _INPUTS = ("observation", "action", "next_observation")
 
@@ -43,7 +50,7 @@ class _Perceptron(linen.Module):
 
 
 def reward(
-    environment: Environment,
+    environment: Environment | Dataset,
     *,
     values: tuple[float, float] | None = None,
     inputs: Sequence[str] = ("next_observation",),
@@ -71,7 +78,7 @@ def reward(
         ValueError: if ``inputs`` are empty or unknown, ``values`` are not two different
             numbers, or a size is below one.
     """
-    _check(environment, inputs, hidden)
+    environment = _checked(environment, inputs, hidden)
     if values is not None:
         low, high = (float(value) for value in values)
         if low == high:
@@ -109,7 +116,7 @@ def reward(
 
 
 def observation(
-    environment: Environment,
+    environment: Environment | Dataset,
     *,
     inputs: Sequence[str] = ("observation", "action"),
     hidden: Sequence[int] = (32, 32),
@@ -127,7 +134,7 @@ def observation(
         TypeError: if ``environment`` is none, or a size no integer.
         ValueError: if ``inputs`` are empty or unknown, or hold what is predicted.
     """
-    _check(environment, inputs, hidden)
+    environment = _checked(environment, inputs, hidden)
     if "next_observation" in inputs:
         raise ValueError("inputs: next_observation is what is predicted")
     module = _Perceptron(tuple(hidden), _width(environment, ("observation",)))
@@ -240,7 +247,9 @@ def _width(environment: Environment, inputs: Sequence[str]) -> int:
     return sum(sizes[name] for name in inputs)
 
 
-def _check(environment: Any, inputs: Sequence[str], hidden: Sequence[int]) -> None:
+def _checked(
+    environment: Environment | Dataset, inputs: Sequence[str], hidden: Sequence[int]
+) -> Environment:
     if not isinstance(environment, Environment):
         raise TypeError(
             "environment must be an Environment, such as tasks.environment, got "
@@ -250,3 +259,4 @@ def _check(environment: Any, inputs: Sequence[str], hidden: Sequence[int]) -> No
         raise ValueError(f"inputs must be some of {_INPUTS}, got {inputs!r}")
     for width in hidden:
         checks.positive_int("hidden", width)
+    return environment

@@ -14,13 +14,13 @@ from jaxmeta.policies.adapters import check_policy, first_timestep
 from jaxmeta.policies.memory import Core, gru
 from jaxmeta.policies.networks import MLP
 from jaxmeta.policies.recurrent import reading
-from jaxmeta.types import Environment, Params, Policy, PolicyOutput, Timestep
+from jaxmeta.types import Dataset, Environment, Params, Policy, PolicyOutput, Timestep
 
 _SMALLEST_LOG_STD, _LARGEST_LOG_STD = -5.0, 2.0
 
 
 def belief(
-    environment: Environment,
+    environment: Environment | Dataset,
     *,
     core: Core | None = None,
     num_latents: int = 5,

@@ -10,6 +10,7 @@ from jaxmeta.recipes import (
     small,
     trial_bandits,
     trial_worlds,
+    varibad_gridnavi,
 )
 from jaxmeta.recipes.types import Experiment, Recipe
 
@@ -24,6 +25,7 @@ RECIPES: dict[str, Recipe] = {
         *small.RECIPES,
         *trial_bandits.RECIPES,
         *trial_worlds.RECIPES,
+        varibad_gridnavi.RECIPE,
     )
 }
 

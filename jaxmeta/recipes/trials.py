@@ -1,6 +1,7 @@
 """What recipes of agents that learn in their memory share: RL^2 by PPO."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import optax
 
@@ -8,7 +9,7 @@ from jaxmeta import advantages, losses, policies
 from jaxmeta.algorithms import rl2
 from jaxmeta.policies import Core
 from jaxmeta.recipes.types import Experiment
-from jaxmeta.types import TaskDistribution
+from jaxmeta.types import Policy, TaskDistribution
 
 NUM_EPOCHS = NUM_MINIBATCHES = 4
 
@@ -43,6 +44,36 @@ def experiment(
         optimum: as in Experiment.
     """
     policy = policies.recurrent(distribution.environment, core=core)
+    learner = rl2(
+        distribution,
+        policy,
+        num_tasks=num_tasks,
+        num_episodes=num_episodes,
+        **proximal(
+            policy,
+            num_episodes=num_episodes,
+            outer_rate=outer_rate,
+            decay_updates=decay_updates,
+            discount=discount,
+            trace_decay=trace_decay,
+            entropy_coefficient=entropy_coefficient,
+        ),
+    )
+    # Tasks are drawn from a continuum, or the test is of all there are.
+    return Experiment(learner, learner, distribution, published, optimum)
+
+
+def proximal(
+    policy: Policy,
+    *,
+    num_episodes: int,
+    outer_rate: float,
+    decay_updates: int,
+    discount: float,
+    trace_decay: float,
+    entropy_coefficient: float,
+) -> dict[str, Any]:
+    """Arguments of ``rl2`` and ``varibad``: how the policy is optimized."""
     advantage = advantages.value_baseline(
         discount=discount,
         trace_decay=trace_decay,
@@ -52,19 +83,13 @@ def experiment(
     decay = optax.cosine_decay_schedule(
         outer_rate, decay_updates * NUM_EPOCHS * NUM_MINIBATCHES
     )
-    learner = rl2(
-        distribution,
-        policy,
-        outer_optimizer=optax.chain(
+    return {
+        "outer_optimizer": optax.chain(
             optax.clip_by_global_norm(0.5), optax.adam(decay, eps=1e-5)
         ),
-        num_tasks=num_tasks,
-        num_episodes=num_episodes,
-        outer_loss=losses.clipped_surrogate(
+        "outer_loss": losses.clipped_surrogate(
             policy, advantage, entropy_coefficient=entropy_coefficient
         ),
-        num_epochs=NUM_EPOCHS,
-        num_minibatches=NUM_MINIBATCHES,
-    )
-    # Tasks are drawn from a continuum, or the test is of all there are.
-    return Experiment(learner, learner, distribution, published, optimum)
+        "num_epochs": NUM_EPOCHS,
+        "num_minibatches": NUM_MINIBATCHES,
+    }

@@ -1,0 +1,101 @@
+"""VariBAD on GridNavi, where the Bayes-optimal agent is known."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import decoders, policies, tasks
+from jaxmeta.algorithms import varibad
+from jaxmeta.recipes.trials import proximal
+from jaxmeta.recipes.types import Experiment, Recipe
+from jaxmeta.types import Transition
+
+NUM_CELLS = 25
+REWARDS = (-0.1, 1.0)
+NUM_MODEL_UPDATES = 3
+FIRST, LATER = 4.0, 11.0714  # of the Bayes-optimal agent, by dynamic programming
+
+
+def reached(step: Transition) -> jax.Array:
+    """The number of the cell a step leads to."""
+    cell = jnp.round((step.next_observation + 1.0) * 2.0).astype(jnp.int32)
+    return 5 * cell[0] + cell[1]
+
+
+def build(
+    *,
+    num_episodes: int = 4,
+    size: int = 64,
+    num_latents: int = 5,
+    hidden: tuple[int, ...] = (64,),
+    num_tasks: int = 64,
+    outer_rate: float = 2e-3,
+    model_rate: float = 1e-3,
+    decay_updates: int = 4000,
+    discount: float = 0.99,
+    trace_decay: float = 0.95,
+    entropy_coefficient: float = 0.01,
+    kl_weight: float = 0.01,
+) -> Experiment:
+    """VariBAD on a grid with a hidden goal.
+
+    Args:
+        num_episodes: episodes in a trial.
+        size: of the encoder's gated recurrent unit.
+        num_latents: dimensions of the latent.
+        hidden: sizes of the hidden layers of actor and critic.
+        num_tasks: trials per update.
+        outer_rate: of the policy's Adam, at first.
+        model_rate: of the Adam of encoder and decoder, at first.
+        decay_updates: updates until both are zero.
+        discount: of the reward of a trial.
+        trace_decay: lambda of the advantages.
+        entropy_coefficient: weight of the entropy bonus.
+        kl_weight: weight of the divergence of beliefs.
+    """
+    distribution = tasks.gridnavi()
+    environment = distribution.environment
+    policy = policies.belief(
+        environment,
+        core=policies.gru(size),
+        num_latents=num_latents,
+        hidden=hidden,
+    )
+    decay = optax.cosine_decay_schedule(model_rate, decay_updates * NUM_MODEL_UPDATES)
+    learner = varibad(
+        distribution,
+        policy,
+        decoder=decoders.reward(
+            environment, values=REWARDS, heads=(NUM_CELLS, reached)
+        ),
+        model_optimizer=optax.adam(decay),
+        num_tasks=num_tasks,
+        num_episodes=num_episodes,
+        num_model_updates=NUM_MODEL_UPDATES,
+        kl_weight=kl_weight,
+        **proximal(
+            policy,
+            num_episodes=num_episodes,
+            outer_rate=outer_rate,
+            decay_updates=decay_updates,
+            discount=discount,
+            trace_decay=trace_decay,
+            entropy_coefficient=entropy_coefficient,
+        ),
+    )
+    optimum = (FIRST, *(LATER,) * (num_episodes - 1))
+    return Experiment(learner, learner, distribution, {}, optimum)
+
+
+RECIPE = Recipe(
+    name="varibad-gridnavi",
+    summary="VariBAD infers where the goal of a grid may be, and searches there",
+    method="VariBAD",
+    tasks="GridNavi",
+    build=build,
+    num_updates=4000,
+    num_test_tasks=10_000,
+    published={},
+    optimum=(FIRST, LATER, LATER, LATER),
+    expected_time="not measured",
+)
