@@ -34,6 +34,7 @@ def build_bandit(
     discount: float = 0.99,
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 on Bernoulli bandits, in one trial of so many pulls.
 
@@ -47,6 +48,7 @@ def build_bandit(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return _experiment(
         num_arms,
@@ -58,6 +60,7 @@ def build_bandit(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
     )
 
 
@@ -72,6 +75,7 @@ def build_attention(
     discount: float = 0.99,
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 with causal attention for a memory, on Bernoulli bandits.
 
@@ -85,6 +89,7 @@ def build_attention(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return _experiment(
         num_arms,
@@ -96,6 +101,7 @@ def build_attention(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
     )
 
 

@@ -20,6 +20,7 @@ def build_tabular(
     discount: float = 0.99,
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
 
@@ -32,6 +33,7 @@ def build_tabular(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return experiment(
         tasks.tabular_mdp(),
@@ -43,6 +45,7 @@ def build_tabular(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
         published={},
         optimum=(ORACLE_TABULAR,) * num_episodes,
     )
@@ -58,6 +61,7 @@ def build_gridnavi(
     discount: float = 0.95,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 on a grid with a hidden goal, in the protocol of VariBAD.
 
@@ -70,6 +74,7 @@ def build_gridnavi(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return experiment(
         tasks.gridnavi(),
@@ -81,6 +86,7 @@ def build_gridnavi(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
         published={},
         optimum=(4.0, *(11.0714,) * (num_episodes - 1)),
     )
@@ -96,6 +102,7 @@ def build_darkroom(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 in a dark room, whose one rewarding cell is to be found.
 
@@ -108,6 +115,7 @@ def build_darkroom(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return experiment(
         tasks.dark_room(),
@@ -119,6 +127,7 @@ def build_darkroom(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
         published={},
         optimum=(50.5, *(91.99,) * (num_episodes - 1)),
     )
@@ -134,6 +143,7 @@ def build_cartpole(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
 ) -> Experiment:
     """RL^2 on cart-poles whose gravity and push differ, its sign included.
 
@@ -146,6 +156,7 @@ def build_cartpole(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
     """
     return experiment(
         tasks.from_gymnax(
@@ -164,6 +175,7 @@ def build_cartpole(
         discount=discount,
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
+        value_coefficient=value_coefficient,
     )
 
 

@@ -25,6 +25,7 @@ def experiment(
     discount: float,
     trace_decay: float,
     entropy_coefficient: float,
+    value_coefficient: float,
     published: Mapping[str, Sequence[float | None]] | None = None,
     optimum: Sequence[float] | None = None,
 ) -> Experiment:
@@ -40,6 +41,8 @@ def experiment(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error, which shares the memory
+            with the policy: the larger the returns, the smaller it has to be.
         published: as in Experiment.
         optimum: as in Experiment.
     """
@@ -57,6 +60,7 @@ def experiment(
             discount=discount,
             trace_decay=trace_decay,
             entropy_coefficient=entropy_coefficient,
+            value_coefficient=value_coefficient,
         ),
     )
     # Tasks are drawn from a continuum, or the test is of all there are.
@@ -72,6 +76,7 @@ def proximal(
     discount: float,
     trace_decay: float,
     entropy_coefficient: float,
+    value_coefficient: float,
 ) -> dict[str, Any]:
     """Arguments of ``rl2`` and ``varibad``: how the policy is optimized."""
     advantage = advantages.value_baseline(
@@ -88,7 +93,10 @@ def proximal(
             optax.clip_by_global_norm(0.5), optax.adam(decay, eps=1e-5)
         ),
         "outer_loss": losses.clipped_surrogate(
-            policy, advantage, entropy_coefficient=entropy_coefficient
+            policy,
+            advantage,
+            entropy_coefficient=entropy_coefficient,
+            value_coefficient=value_coefficient,
         ),
         "num_epochs": NUM_EPOCHS,
         "num_minibatches": NUM_MINIBATCHES,

@@ -35,6 +35,7 @@ def build(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
+    value_coefficient: float = 0.5,
     kl_weight: float = 0.01,
 ) -> Experiment:
     """VariBAD on a grid with a hidden goal.
@@ -51,6 +52,7 @@ def build(
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
         entropy_coefficient: weight of the entropy bonus.
+        value_coefficient: weight of the critic's squared error.
         kl_weight: weight of the divergence of beliefs.
     """
     distribution = tasks.gridnavi()
@@ -81,6 +83,7 @@ def build(
             discount=discount,
             trace_decay=trace_decay,
             entropy_coefficient=entropy_coefficient,
+            value_coefficient=value_coefficient,
         ),
     )
     optimum = (FIRST, *(LATER,) * (num_episodes - 1))
