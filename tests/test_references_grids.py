@@ -59,7 +59,12 @@ def test_gridnavi():
 
 def test_posterior_sampling_in_gridnavi(key):
     """The published means are simulated too: their error is taken to be 0.01."""
-    means, errors = references.gridnavi_posterior_sampling(key, num_trials=10_000)
+    tasks = jm.tasks.gridnavi()
+    agent = references.learner(
+        tasks, references.gridnavi_posterior_sampling(), num_episodes=4
+    )
+    curve = jm.adaptation_curve(key, agent, {}, tasks, num_tasks=10_000)
+    means, errors = curve.mean(0), curve.std(0) / 100
     published = np.array([-0.79, 1.18, 2.91, 4.46])
     assert np.all(np.abs(means - published) < 3 * np.hypot(errors, 0.01))
     best = references.gridnavi_bayes_optimal()
@@ -94,8 +99,8 @@ def test_bad_arguments(key):
         references.gridnavi_bayes_optimal(size=2)
     with pytest.raises(ValueError, match="num_episodes must be at least 1, got 0"):
         references.gridnavi_bayes_optimal(num_episodes=0)
-    with pytest.raises(ValueError, match="num_trials must be at least 2, got 1"):
-        references.gridnavi_posterior_sampling(key, num_trials=1)
+    with pytest.raises(ValueError, match="size must be at least 3, got 2"):
+        references.gridnavi_posterior_sampling(size=2)
     with pytest.raises(ValueError, match="size must be odd"):
         references.corners_oracle(size=4)
     with pytest.raises(TypeError, match="horizon must be an integer"):

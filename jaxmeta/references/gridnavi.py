@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmeta import checks
-from jaxmeta.types import Key
+from jaxmeta.distributions import Categorical
+from jaxmeta.references.learners import Reference
+from jaxmeta.types import Inner, Policy, PolicyOutput
 
 GOAL_REWARD = 1.0
 STEP_REWARD = -0.1
@@ -192,82 +194,66 @@ def gridnavi_random(*, size: int = 5, horizon: int = 15) -> float:
     return float(total)
 
 
-def gridnavi_posterior_sampling(
-    key: Key,
-    *,
-    num_trials: int,
-    size: int = 5,
-    horizon: int = 15,
-    num_episodes: int = 4,
-) -> tuple[jax.Array, jax.Array]:
-    """Mean return of each episode of posterior sampling, by simulation.
+class Hypothesis(NamedTuple):
+    """Which cells ``[size^2]`` may be the goal, and one of them ``[]`` int32, drawn."""
 
-    At the start of an episode a goal is drawn from those not ruled out; the agent walks
-    there, by a shortest way drawn at random, and stays until the episode ends, also
-    where it has met the goal on the way.
+    possible: jax.Array
+    drawn: jax.Array
+
+
+def gridnavi_posterior_sampling(*, size: int = 5) -> Reference:
+    """Posterior sampling: before each episode, draw a goal from those not ruled out.
+
+    The agent walks there, by a shortest way drawn at random, and stays until the
+    episode ends, also where it has met the goal on the way. For ``references.learner``.
 
     Args:
-        key: consumed.
-        num_trials: trials to average over, at least two.
         size: cells per side, at least three.
-        horizon: steps in an episode.
-        num_episodes: episodes in a trial.
-
-    Returns:
-        The means ``[num_episodes]`` and their standard errors.
 
     Source: Zintgraf et al., "VariBAD: A Very Good Method for Bayes-Adaptive Deep RL via
     Meta-Learning", 2020.
 
     Raises:
-        TypeError: if a number is not an integer, or ``key`` not a typed key.
-        ValueError: if a number is too small.
+        TypeError: if ``size`` is not an integer.
+        ValueError: if it is too small.
     """
-    checks.typed_key(key)
-    grid = _checked(size, horizon, num_episodes)
-    num_trials = checks.positive_int("num_trials", num_trials, minimum=2)
-    possible = jnp.isin(jnp.arange(size**2), jnp.asarray(grid.goals()))
+    cells = jnp.arange(size**2)
+    goals = jnp.asarray(_checked(size, 1, 1).goals())
 
-    def trial(key: Key) -> jax.Array:
-        key_goal, key_episodes = jax.random.split(key)
-        goal = _draw(key_goal, possible)
+    def cell_at(position):  # the inverse of what the environment shows
+        x, y = jnp.round((position + 1.0) / 2.0 * (size - 1)).astype(jnp.int32)
+        return size * x + y
 
-        def episode(candidates, key):
-            key_drawn, key_walk = jax.random.split(key)
-            drawn = _draw(key_drawn, candidates)
+    def draw(key, possible):
+        drawn = jax.random.categorical(key, jnp.where(possible, 0.0, -jnp.inf))
+        return Hypothesis(possible, drawn.astype(jnp.int32))
 
-            def step(carry, key):
-                cell, candidates = carry
-                cell = _towards(key, cell, drawn, size)
-                only = jnp.arange(size**2) == cell
-                candidates = jnp.where(cell == goal, only, candidates & ~only)
-                reward = jnp.where(cell == goal, GOAL_REWARD, STEP_REWARD)
-                return (cell, candidates), reward
+    def update(key, meta_params, state, batch):
+        del meta_params
+        reached = jax.vmap(cell_at)(batch.next_observation.reshape(-1, 2))
+        paid = batch.reward.reshape(-1) > (GOAL_REWARD + STEP_REWARD) / 2
+        seen = jax.vmap(lambda cell: cells == cell)(reached)
+        found = jnp.any(seen & paid[:, None], axis=0)
+        left = state.possible & ~jnp.any(seen, axis=0)
+        return draw(key, jnp.where(jnp.any(found), found, left)), {}
 
-            start = (jnp.zeros((), jnp.int32), candidates)
-            keys = jax.random.split(key_walk, horizon)
-            (_, candidates), rewards = jax.lax.scan(step, start, keys)
-            return candidates, jnp.sum(rewards)
+    def apply(params, carry, timestep):
+        cell = cell_at(timestep.observation)
+        along_x, along_y = params // size - cell // size, params % size - cell % size
+        moves = jnp.asarray(_MOVES)
+        towards = (moves[:, 0] == jnp.sign(along_x)) & (moves[:, 0] != 0)
+        towards |= (moves[:, 1] == jnp.sign(along_y)) & (moves[:, 1] != 0)
+        towards |= (jnp.arange(len(_MOVES)) == 0) & (cell == params)
+        logits = jnp.where(towards, 0.0, -jnp.inf)
+        return PolicyOutput(Categorical(logits), None), carry
 
-        keys = jax.random.split(key_episodes, num_episodes)
-        return jax.lax.scan(episode, possible, keys)[1]
-
-    returns = jax.jit(jax.vmap(trial))(jax.random.split(key, num_trials))
-    return returns.mean(0), returns.std(0, ddof=1) / num_trials**0.5
-
-
-def _draw(key: Key, possible: jax.Array) -> jax.Array:
-    """One of the possible cells, int32."""
-    logits = jnp.where(possible, 0.0, -jnp.inf)
-    return jax.random.categorical(key, logits).astype(jnp.int32)
-
-
-def _towards(key: Key, cell: jax.Array, other: jax.Array, size: int) -> jax.Array:
-    """One step of a shortest way to another cell, or none if it is reached."""
-    along_x, along_y = other // size - cell // size, other % size - cell % size
-    coin = jax.random.bernoulli(key)
-    go_x = (along_x != 0) & (coin | (along_y == 0))
-    return cell + jnp.where(go_x, size * jnp.sign(along_x), jnp.sign(along_y))
+    inner = Inner(
+        init=lambda key, meta_params: draw(key, jnp.isin(cells, goals)),
+        update=update,
+        params=lambda meta_params, state: state.drawn,
+    )
+    nothing = jnp.zeros((), jnp.int32)
+    return Reference(Policy(lambda key: nothing, lambda: (), apply), inner)
 
 
 def _checked(size: int, horizon: int, num_episodes: int) -> Grid:
