@@ -13,6 +13,15 @@ README = HERE.parent / "README.md"
 SECTION = re.compile(
     r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL
 )
+RECIPES = (
+    "maml-cartpole",
+    "maml-bandit",
+    "maml-tabular",
+    "promp-navigation2d",
+    "metasgd-navigation2d",
+    "anil-navigation2d",
+    "cavia-navigation2d",
+)
 
 
 def read(name: str) -> dict[str, Any]:
@@ -179,6 +188,42 @@ def regression() -> str:
     )
 
 
+def others() -> str:
+    """What else ``benchmarks/recipe.py`` has measured."""
+    rows = []
+    for name in RECIPES:
+        found = read(name.replace("-", "_"))
+        curve, optimum = found["adaptation_curve"], found["optimum"]
+        cells = [
+            f"{mean:.2f} ± {error:.2f}"
+            for mean, error in zip(
+                curve["mean"], curve["standard_error_over_seeds"], strict=True
+            )
+        ]
+        best = "" if optimum is None else ", ".join(f"{best:.2f}" for best in optimum)
+        seconds = sorted(found["training_seconds"])
+        rows.append(
+            [
+                f"`{name}`",
+                ", ".join(cells),
+                best,
+                f"{found['num_seeds']}",
+                f"{found['environment_steps']:,}",
+                f"{seconds[0]:.0f} to {seconds[-1]:.0f}",
+            ]
+        )
+    return (
+        "The other recipes: return before adaptation and after each unit of it (a "
+        "gradient step, or an episode of a trial), mean and standard error over seeds, "
+        "final parameters on held-out tasks.\n\n"
+        + table(
+            ["recipe", "return", "optimum", "seeds", "environment steps", "seconds"],
+            rows,
+        )
+        + f"\n\n{versions(found)}, and so on."
+    )
+
+
 def bandits() -> str:
     """RL^2's table of bandits."""
     found = read("rl2_bandit_10")
@@ -221,6 +266,7 @@ def render() -> str:
         exploration,
         regression,
         bandits,
+        others,
     )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 

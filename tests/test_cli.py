@@ -1,5 +1,6 @@
 """The command line, in process, on a recipe made small by its own flags."""
 
+import inspect
 import json
 import shutil
 import subprocess
@@ -42,6 +43,16 @@ def run(tmp_path_factory):
 
 def result(directory):
     return json.loads((directory / "result.json").read_text())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_its_arguments_as_options(name, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        jaxmeta("train", name, "--help")
+    shown = capsys.readouterr().out
+    assert exit_.value.code == 0, shown
+    for argument in inspect.signature(RECIPES[name].build).parameters:
+        assert f"--{argument.replace('_', '-')}" in shown
 
 
 def test_a_run_leaves_what_it_should(run):

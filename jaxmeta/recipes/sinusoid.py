@@ -104,7 +104,7 @@ def build_metasgd(
 def build_reptile(
     *,
     shots: int = 10,
-    num_updates: int = 8,
+    num_inner_updates: int = 8,
     inner_rate: float = 0.01,
     outer_rate: float = 0.3,
     num_tasks: int = 25,
@@ -114,7 +114,7 @@ def build_reptile(
 
     Args:
         shots: examples to adapt to.
-        num_updates: inner updates, in training and in the test.
+        num_inner_updates: inner updates, in training and in the test.
         inner_rate: of the inner updates.
         outer_rate: what part of the way to the adapted params to go.
         num_tasks: tasks per meta-update.
@@ -129,7 +129,7 @@ def build_reptile(
             optimizers.clip_by_global_norm(10.0), optax.sgd(inner_rate)
         ),
         outer_optimizer=optax.sgd(outer_rate),
-        num_updates=num_updates,
+        num_updates=num_inner_updates,
         num_episodes=shots,
     )
 

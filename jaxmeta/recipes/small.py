@@ -14,7 +14,7 @@ def build_cartpole(
     inner_rate: float = 0.5,
     outer_rate: float = 2e-3,
     num_tasks: int = 20,
-    num_updates: int = 1,
+    num_inner_updates: int = 1,
     num_episodes: int = 10,
     estimator: str = "lvc",
 ) -> Experiment:
@@ -25,7 +25,7 @@ def build_cartpole(
         inner_rate: of the inner updates.
         outer_rate: of the outer Adam.
         num_tasks: tasks per meta-update.
-        num_updates: inner updates.
+        num_inner_updates: inner updates.
         num_episodes: episodes per inner update.
         estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
     """
@@ -41,7 +41,7 @@ def build_cartpole(
         inner_rate=inner_rate,
         outer_rate=outer_rate,
         num_tasks=num_tasks,
-        num_updates=num_updates,
+        num_updates=num_inner_updates,
         num_episodes=num_episodes,
         estimator=estimator,
     )
@@ -87,7 +87,7 @@ def build_tabular(
     inner_rate: float = 50.0,
     outer_rate: float = 0.05,
     num_tasks: int = 40,
-    num_updates: int = 3,
+    num_inner_updates: int = 3,
     num_episodes: int = 10,
     estimator: str = "lvc",
 ) -> Experiment:
@@ -99,7 +99,7 @@ def build_tabular(
         inner_rate: of the inner updates.
         outer_rate: of the outer Adam.
         num_tasks: tasks per meta-update.
-        num_updates: inner updates.
+        num_inner_updates: inner updates.
         num_episodes: episodes per inner update.
         estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
     """
@@ -111,7 +111,7 @@ def build_tabular(
         inner_rate=inner_rate,
         outer_rate=outer_rate,
         num_tasks=num_tasks,
-        num_updates=num_updates,
+        num_updates=num_inner_updates,
         num_episodes=num_episodes,
         estimator=estimator,
     )
