@@ -10,13 +10,15 @@ from jaxmeta.policies.attention import attention, snail
 from jaxmeta.policies.conditioning import ContextParams, with_context
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
-from jaxmeta.policies.networks import MLP, is_head, mlp
+from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
 from jaxmeta.policies.recurrent import reading, recurrent
+from jaxmeta.policies.squashed import squashed
 
 __all__ = [
     "MLP",
     "ContextParams",
     "Core",
+    "Perceptron",
     "attention",
     "check_policy",
     "first_timestep",
@@ -30,6 +32,7 @@ __all__ = [
     "reading",
     "recurrent",
     "snail",
+    "squashed",
     "truncated",
     "with_context",
 ]
