@@ -100,10 +100,10 @@ class TanhGaussian(NamedTuple):
         return self._squash(self.mean)
 
     def log_prob(self, action: jax.Array) -> jax.Array:
-        """``log p(action)`` ``[...]``; what is at or beyond a bound counts as next to it.
+        """``log p(action)`` ``[...]``; an action at a bound counts as one next to it.
 
-        Between them it loses accuracy as ``tanh`` saturates: where the action is drawn
-        here and now, :meth:`sample_and_log_prob` does not.
+        Near the bounds ``tanh`` has rounded what it is computed from away: for actions
+        that are drawn here and now :meth:`sample_and_log_prob` is exact.
         """
         center, scale = self._affine()
         unit = jnp.clip((action - center) / scale, -_ALMOST_ONE, _ALMOST_ONE)

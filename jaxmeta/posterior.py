@@ -21,16 +21,16 @@ class GaussianProduct(NamedTuple):
     Attributes:
         precision: ``[L]`` the sum of ``1 / std_n^2``.
         weighted_mean: ``[L]`` the sum of ``mean_n / std_n^2``.
-        count: ``[]`` the number of factors.
+        num_factors: ``[]`` how many there are.
     """
 
     precision: jax.Array
     weighted_mean: jax.Array
-    count: jax.Array
+    num_factors: jax.Array
 
     def gaussian(self) -> DiagonalGaussian:
         """The normalised product ``[L]``; without factors the prior, ``N(0, I)``."""
-        empty = self.count <= 0
+        empty = self.num_factors <= 0
         precision = jnp.where(empty, 1.0, self.precision)
         return DiagonalGaussian(
             self.weighted_mean / precision, -0.5 * jnp.log(precision)
@@ -65,7 +65,7 @@ def multiply(
     return GaussianProduct(
         product.precision + weights @ precision,
         product.weighted_mean + weights @ (precision * mean),
-        product.count + jnp.sum(weights),
+        product.num_factors + jnp.sum(weights),
     )
 
 

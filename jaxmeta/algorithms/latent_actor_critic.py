@@ -1,18 +1,15 @@
-"""A soft actor-critic on tasks from a replay, told the task by an inferred latent."""
+"""The losses of a soft actor-critic that is told its task by an inferred latent."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from jaxmeta import replay, trees
 from jaxmeta.distributions import DiagonalGaussian, TanhGaussian
 from jaxmeta.policies import ContextParams, first_timestep
 from jaxmeta.posterior import multiply, no_factors
-from jaxmeta.replay import Replay
-from jaxmeta.types import Environment, Experience, Info, Key, Outer, Params, Policy
+from jaxmeta.types import Environment, Info, Key, Params, Policy
 
 
 class PEARLParams(NamedTuple):
@@ -29,20 +26,6 @@ class PEARLParams(NamedTuple):
     critics: tuple[Params, Params]
     encoder: Params
     log_temperature: jax.Array | None
-
-
-class PEARLState(NamedTuple):
-    """What the next update needs.
-
-    Attributes:
-        optimizer_state: of all meta-params.
-        target_critics: which follow the critics slowly.
-        replay: of tasks; an item is all steps of one visit, ``[K + 1, N T]``.
-    """
-
-    optimizer_state: Any
-    target_critics: tuple[Params, Params]
-    replay: Replay
 
 
 class Step(NamedTuple):
@@ -221,88 +204,3 @@ def task_loss(
     loss = info["critic_loss"] + settings.kl_coefficient * kl + info["actor_loss"]
     loss += info.pop("temperature_loss", 0.0)
     return loss, {**info, "kl": kl}
-
-
-def on_replay(
-    networks: Networks,
-    settings: Settings,
-    optimizer: optax.GradientTransformation,
-    environment: Environment,
-    *,
-    num_updates: int,
-    num_steps: int,
-) -> Outer:
-    """Keep what was seen of each task, and learn from tasks drawn from all that is kept.
-
-    Args:
-        networks: of actor, critics and encoder.
-        settings: numbers of the method.
-        optimizer: of the meta-params, which are ``PEARLParams``.
-        environment: what the steps are of.
-        num_updates: ``K`` of the experience.
-        num_steps: ``N T`` steps of each of its batches.
-    """
-    loss = jax.vmap(
-        lambda *arguments: task_loss(*arguments, networks=networks, settings=settings),
-        in_axes=(0, None, None, 0),
-    )
-
-    def init(meta_params):
-        def leaf(shape, dtype):
-            return jax.ShapeDtypeStruct((num_updates + 1, num_steps, *shape), dtype)
-
-        observation = leaf(environment.observation.shape, environment.observation.dtype)
-        action = leaf(environment.action.shape, environment.action.dtype)
-        reward = leaf((), jnp.float32)
-        item = Step(observation, action, reward, observation, leaf((), bool))
-        return PEARLState(
-            trees.strong_types(optimizer.init(meta_params)),
-            meta_params.critics,
-            replay.empty(item, settings.capacity),
-        )
-
-    def mean_loss(params, target_critics, keys, items):
-        losses, info = loss(keys, params, target_critics, items)
-        return jnp.mean(losses), jax.tree.map(jnp.mean, info)
-
-    def update(key, meta_params, state, experience):
-        kept = replay.add(state.replay, _items(experience))
-
-        def gradient_step(carry, key):
-            params, optimizer_state, target_critics = carry
-            key_tasks, key_loss = jax.random.split(key)
-            items = replay.sample(key_tasks, kept, settings.replayed_tasks)
-            keys = jax.random.split(key_loss, settings.replayed_tasks)
-            gradients, info = jax.grad(mean_loss, has_aux=True)(
-                params, target_critics, keys, items
-            )
-            updates, optimizer_state = optimizer.update(
-                gradients, optimizer_state, params
-            )
-            params = optax.apply_updates(params, updates)
-            target_critics = optax.incremental_update(
-                params.critics, target_critics, settings.target_rate
-            )
-            info["temperature"] = temperature_of(settings, params)
-            info["meta_gradient_norm"] = trees.safe_norm(gradients)
-            return (params, optimizer_state, target_critics), info
-
-        start = (meta_params, state.optimizer_state, state.target_critics)
-        keys = jax.random.split(key, settings.num_gradient_steps)
-        (meta_params, *rest), info = jax.lax.scan(gradient_step, start, keys)
-        info = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
-        return meta_params, PEARLState(*rest, replay=kept), info
-
-    return Outer(init, update)
-
-
-def _items(experience: Experience) -> Step:
-    """The steps of every task ``[M, K + 1, N T]``, those of the query last."""
-
-    def joined(support, query):
-        both = jnp.concatenate([support, query[:, None]], axis=1)
-        return both.reshape(*both.shape[:2], -1, *both.shape[4:])
-
-    return jax.tree.map(
-        joined, steps_of(experience.support), steps_of(experience.query)
-    )

@@ -1,9 +1,11 @@
 """PEARL: infer the task from what was seen, and learn off-policy to act on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxmeta import checks, inner, learner, policies
@@ -13,12 +15,19 @@ from jaxmeta.algorithms.latent_actor_critic import (
     PEARLParams,
     Settings,
     acting,
-    on_replay,
     steps_of,
 )
+from jaxmeta.algorithms.replayed_tasks import on_replay
 from jaxmeta.distributions import DiagonalGaussian, TanhGaussian
 from jaxmeta.policies import ContextParams, Perceptron
-from jaxmeta.types import Dataset, Environment, MetaLearner, Policy, TaskDistribution
+from jaxmeta.types import (
+    Dataset,
+    Environment,
+    Key,
+    MetaLearner,
+    Policy,
+    TaskDistribution,
+)
 
 # A factor is never narrower: the precision of a product stays finite.
 _LEAST_VARIANCE = 1e-6
@@ -125,46 +134,20 @@ def pearl(
     )
     checks.unit_interval("discount", discount)
     checks.unit_interval("target_rate", target_rate)
-    critic = Perceptron(1, checks.positive_ints("critic_hidden", critic_hidden))
-    encoder = Perceptron(
-        2 * num_latents, checks.positive_ints("encoder_hidden", encoder_hidden)
+    networks, meta_init = _networks(
+        policy,
+        environment,
+        num_latents,
+        critic_hidden=critic_hidden,
+        encoder_hidden=encoder_hidden,
+        encode_next_observation=encode_next_observation,
+        temperature=temperature if learn_temperature else None,
     )
 
-    def value(params, observation, action, latent):
-        return critic.apply(params, _joined(observation, action, latent))[0]
-
-    def encode(params, step):
-        parts = [step.observation, step.action, step.reward]
-        if encode_next_observation:
-            parts.append(step.next_observation)
-        mean, spread = jnp.split(encoder.apply(params, _joined(*parts)), 2)
-        variance = jnp.maximum(jax.nn.softplus(spread), _LEAST_VARIANCE)
-        return DiagonalGaussian(mean, 0.5 * jnp.log(variance))
-
     def encode_batch(meta_params, batch):
-        each = jax.vmap(jax.vmap(lambda step: encode(meta_params.encoder, step)))
+        each = jax.vmap(jax.vmap(partial(networks.encode, meta_params.encoder)))
         return each(steps_of(batch))
 
-    def meta_init(key):
-        keys = jax.random.split(key, 4)
-        observation, action = (
-            jnp.zeros(space.shape)
-            for space in (environment.observation, environment.action)
-        )
-        critic_inputs = _joined(observation, action, jnp.zeros(num_latents))
-        seen = (observation,) * (2 if encode_next_observation else 1)
-        log_temperature = jnp.log(settings.temperature) if learn_temperature else None
-        return PEARLParams(
-            actor=policy.init(keys[0]).network,
-            critics=(
-                critic.init(keys[1], critic_inputs),
-                critic.init(keys[2], critic_inputs),
-            ),
-            encoder=encoder.init(keys[3], _joined(*seen, action, jnp.zeros(()))),
-            log_temperature=log_temperature,
-        )
-
-    networks = Networks(acting(policy, environment), value, encode)
     return learner.meta_learner(
         tasks,
         policy,
@@ -183,6 +166,56 @@ def pearl(
         num_episodes=num_episodes,
         length=length,
     )
+
+
+def _networks(
+    policy: Policy,
+    environment: Environment,
+    num_latents: int,
+    *,
+    critic_hidden: Sequence[int],
+    encoder_hidden: Sequence[int],
+    encode_next_observation: bool,
+    temperature: float | None,
+) -> tuple[Networks, Callable[[Key], PEARLParams]]:
+    """The networks and what draws their params, a temperature among them unless None."""
+    critic = Perceptron(1, checks.positive_ints("critic_hidden", critic_hidden))
+    encoder = Perceptron(
+        2 * num_latents, checks.positive_ints("encoder_hidden", encoder_hidden)
+    )
+
+    def value(params, observation, action, latent):
+        return critic.apply(params, _joined(observation, action, latent))[0]
+
+    def encode(params, step):
+        parts = [step.observation, step.action, step.reward]
+        if encode_next_observation:
+            parts.append(step.next_observation)
+        output = jnp.asarray(encoder.apply(params, _joined(*parts)))
+        mean, spread = jnp.split(output, 2)
+        variance = jnp.maximum(jax.nn.softplus(spread), _LEAST_VARIANCE)
+        return DiagonalGaussian(mean, 0.5 * jnp.log(variance))
+
+    def meta_init(key):
+        keys = jax.random.split(key, 4)
+        observation, action = (
+            jnp.zeros(space.shape)
+            for space in (environment.observation, environment.action)
+        )
+        critic_inputs = _joined(observation, action, jnp.zeros(num_latents))
+        start = None if temperature is None else jnp.asarray(np.log(temperature))
+        seen = (observation,) * (2 if encode_next_observation else 1)
+        return PEARLParams(
+            actor=policy.init(keys[0]).network,
+            critics=(
+                critic.init(keys[1], critic_inputs),
+                critic.init(keys[2], critic_inputs),
+            ),
+            encoder=encoder.init(keys[3], _joined(*seen, action, jnp.zeros(()))),
+            log_temperature=start,
+        )
+
+    return Networks(acting(policy, environment), value, encode), meta_init
 
 
 def _joined(*parts: jax.Array) -> jax.Array:
