@@ -178,7 +178,7 @@ def _networks(
     encode_next_observation: bool,
     temperature: float | None,
 ) -> tuple[Networks, Callable[[Key], PEARLParams]]:
-    """The networks and what draws their params, a temperature among them unless None."""
+    """The networks and what draws their params, with a temperature unless None."""
     critic = Perceptron(1, checks.positive_ints("critic_hidden", critic_hidden))
     encoder = Perceptron(
         2 * num_latents, checks.positive_ints("encoder_hidden", encoder_hidden)
