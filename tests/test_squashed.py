@@ -123,7 +123,7 @@ def test_the_policy_acts_within_the_bounds_and_by_its_observation(key):
     timestep = jm.policies.first_timestep(environment)
     keys = jax.random.split(key, 1000)
 
-    def act(observation):
+    def act(observation, params=params):
         seen = timestep._replace(observation=observation)
         return policy.apply(params, (), seen)[0].distribution
 
@@ -136,6 +136,11 @@ def test_the_policy_acts_within_the_bounds_and_by_its_observation(key):
     # Before learning it looks nearly everywhere.
     assert actions.min() < -1.5
     assert actions.max() > 1.5
+    # Its standard deviation is never out of bounds, whatever the weights.
+    huge = jax.tree.map(lambda leaf: 1e4 * leaf, params)
+    wild = jnp.stack([act(jnp.full(2, x), huge).log_std for x in (-1.0, 1.0, 30.0)])
+    assert np.all((wild >= -20.0) & (wild <= 2.0))
+    assert wild.max() - wild.min() > 1.0
 
 
 def test_standard_deviations_stay_between_bounds_with_a_gradient():

@@ -24,7 +24,8 @@ def build(
     num_gradient_steps: int = 50,
     replayed_tasks: int = 32,
     batch_size: int = 32,
-    outer_rate: float = 2e-3,
+    outer_rate: float = 3e-3,
+    decay_updates: int = 600,
     discount: float = 0.9,
     target_rate: float = 0.02,
     kl_coefficient: float = 0.001,
@@ -44,7 +45,8 @@ def build(
         num_gradient_steps: per meta-update.
         replayed_tasks: tasks of a gradient step.
         batch_size: steps of each of them.
-        outer_rate: of Adam.
+        outer_rate: of Adam, at first; it falls to zero as a cosine.
+        decay_updates: meta-updates until it is zero.
         discount: of the reward.
         target_rate: of the target critics.
         kl_coefficient: of the information the latent holds.
@@ -57,11 +59,12 @@ def build(
         distribution.environment,
         size=num_latents,
     )
+    rate = optax.cosine_decay_schedule(outer_rate, decay_updates * num_gradient_steps)
     learner, test_learner = (
         pearl(
             distribution,
             policy,
-            outer_optimizer=optax.adam(outer_rate),
+            outer_optimizer=optax.adam(rate),
             num_tasks=num_tasks,
             num_updates=draws,
             capacity=capacity,
@@ -91,7 +94,7 @@ RECIPE = Recipe(
     method="PEARL",
     tasks="half circle of goals",
     build=build,
-    num_updates=400,
+    num_updates=600,
     num_test_tasks=1000,
     published={},
     optimum=(_ORACLE_DENSE,) * 4,
