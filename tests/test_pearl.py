@@ -295,20 +295,30 @@ def test_the_context_is_every_number_of_batches(key):
 # The learner.
 
 
-def test_the_replay_holds_every_step_of_the_newest_tasks(key):
-    made = learner(num_episodes=2, capacity=6)
-    state = made.init(key)
+@functools.cache
+def updated():
+    """A learner, the key of its second update, and the states around it."""
+    made = learner(
+        num_episodes=2,
+        capacity=6,
+        num_gradient_steps=1,
+        target_rate=0.25,
+        learn_temperature=False,
+    )
     update = jax.jit(made.update)
-    for i in range(2):
-        key_update = jax.random.fold_in(key, i)
-        before = state
-        state, _ = update(key_update, state)
-    ring = state.outer_state.replay
+    before, _ = update(jax.random.key(1), made.init(jax.random.key(0)))
+    key = jax.random.key(2)
+    after, info = update(key, before)
+    return made, key, before, after, info
+
+
+def test_the_replay_holds_every_step_of_the_newest_tasks():
+    made, key, before, after, _ = updated()
+    ring = after.outer_state.replay
     assert ring.items.reward.shape == (6, 3, 2)
     assert ring.items.observation.shape == (6, 3, 2, 2)
     assert int(ring.size) == 6
-    # The last update acted with the params before it.
-    key_tasks, key_collect, _ = jax.random.split(key_update, 3)
+    key_tasks, key_collect, _ = jax.random.split(key, 3)
     drawn = jax.vmap(TASKS.sample)(jax.random.split(key_tasks, 4))
     acted = jax.jit(jax.vmap(made.collect, in_axes=(0, None, 0)))(
         jax.random.split(key_collect, 4), before.meta_params, drawn
@@ -320,6 +330,28 @@ def test_the_replay_holds_every_step_of_the_newest_tasks(key):
     np.testing.assert_allclose(
         newest.action[:, 2], acted.query.action[:, :, 0], rtol=1e-5
     )
+
+
+def test_target_critics_follow_slowly_and_a_fixed_temperature_stays():
+    made, _, before, after, info = updated()
+    start = made.init(jax.random.key(0))
+    for a, b in zip(
+        jax.tree.leaves(start.meta_params.critics),
+        jax.tree.leaves(start.outer_state.target_critics),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+    followed = jax.tree.map(
+        lambda old, new: 0.75 * old + 0.25 * new,
+        before.outer_state.target_critics,
+        after.meta_params.critics,
+    )
+    found = after.outer_state.target_critics
+    for a, b in zip(jax.tree.leaves(followed), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert after.meta_params.log_temperature is None
+    np.testing.assert_allclose(info["temperature"], 0.1)
+    assert set(info) >= {"critic_loss", "actor_loss", "kl", "meta_gradient_norm"}
 
 
 def test_an_end_cuts_the_target_and_a_time_limit_does_not(key):
@@ -340,29 +372,6 @@ def test_an_end_cuts_the_target_and_a_time_limit_does_not(key):
     np.testing.assert_array_equal(target(acted), target(going_on))
     np.testing.assert_allclose(target(ended), acted.reward[0, 0], rtol=1e-6)
     assert abs(target(acted) - acted.reward[0, 0]) > 0.01
-
-
-def test_target_critics_follow_slowly_and_a_fixed_temperature_stays(key):
-    made = learner(num_gradient_steps=1, target_rate=0.25, learn_temperature=False)
-    state = made.init(key)
-    for a, b in zip(
-        jax.tree.leaves(state.meta_params.critics),
-        jax.tree.leaves(state.outer_state.target_critics),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(a, b)
-    after, info = jax.jit(made.update)(key, state)
-    followed = jax.tree.map(
-        lambda old, new: 0.75 * old + 0.25 * new,
-        state.meta_params.critics,
-        after.meta_params.critics,
-    )
-    found = after.outer_state.target_critics
-    for a, b in zip(jax.tree.leaves(followed), jax.tree.leaves(found), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    assert after.meta_params.log_temperature is None
-    np.testing.assert_allclose(info["temperature"], 0.1)
-    assert set(info) >= {"critic_loss", "actor_loss", "kl", "meta_gradient_norm"}
 
 
 def test_it_learns_to_infer_the_target(key):
