@@ -67,7 +67,10 @@ class Settings(NamedTuple):
 
 
 def acting(policy: Policy, environment: Environment) -> Callable[..., TanhGaussian]:
-    """``Networks.act`` of a policy with a context and without memory."""
+    """``Networks.act`` of a policy with a context and without memory.
+
+    Of a timestep it sees the observation alone: the replay keeps no more.
+    """
     blank = first_timestep(environment)
 
     def act(actor, observation, latent):

@@ -78,7 +78,8 @@ def pearl(
     Args:
         tasks: the distribution of tasks, of bounded continuous actions.
         policy: ``policies.with_context(policies.squashed, tasks.environment,
-            size=...)``; the size is that of the latent.
+            size=...)``; the size is that of the latent. One of your own may read of a
+            timestep nothing but the observation.
         outer_optimizer: of actor, critics, encoder and temperature.
         num_tasks: new tasks per update.
         num_updates: draws of the posterior per task, at least one.
