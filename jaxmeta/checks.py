@@ -3,7 +3,7 @@
 import difflib
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -26,6 +26,18 @@ def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return value
+
+
+def positive_ints(name: str, values: Any) -> tuple[int, ...]:
+    """A sequence of integers that are at least one; it may be empty.
+
+    Raises:
+        TypeError: if it is no sequence, or one is not an integer.
+        ValueError: if one is too small.
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise TypeError(f"{name} must be a sequence of sizes, got {values!r}")
+    return tuple(positive_int(name, value) for value in values)
 
 
 def typed_key(key: Any) -> None:

@@ -76,6 +76,94 @@ class DiagonalGaussian(NamedTuple):
         return jnp.sum(0.5 * (variance_ratio + scaled**2 - 1.0) - log_ratio, axis=-1)
 
 
+class TanhGaussian(NamedTuple):
+    """A Gaussian that is squashed into bounds, ``low`` to ``high`` ``[..., D]``.
+
+    ``action = center + scale tanh(u)`` with ``u ~ N(mean, exp(log_std)^2)``, ``center``
+    the middle of the bounds and ``scale`` half of what is between them.
+
+    Source: Haarnoja, Zhou, Abbeel and Levine, "Soft Actor-Critic: Off-Policy Maximum
+    Entropy Deep Reinforcement Learning with a Stochastic Actor", 2018, appendix C.
+    """
+
+    mean: jax.Array
+    log_std: jax.Array
+    low: jax.Array
+    high: jax.Array
+
+    def sample(self, key: Key) -> jax.Array:
+        """Draw one action ``[..., D]``."""
+        return self._squash(self._base().sample(key))
+
+    def mode(self) -> jax.Array:
+        """The image of the mean ``[..., D]``: the median, not the densest point."""
+        return self._squash(self.mean)
+
+    def log_prob(self, action: jax.Array) -> jax.Array:
+        """``log p(action)`` ``[...]``; an action at a bound counts as one next to it.
+
+        Near the bounds ``tanh`` has rounded what it is computed from away: for actions
+        that are drawn here and now :meth:`sample_and_log_prob` is exact.
+        """
+        center, scale = self._affine()
+        unit = jnp.clip((action - center) / scale, -_ALMOST_ONE, _ALMOST_ONE)
+        return self._log_prob(jnp.arctanh(unit))
+
+    def sample_and_log_prob(self, key: Key) -> tuple[jax.Array, jax.Array]:
+        """Draw one action ``[..., D]``, and its ``log p`` ``[...]``."""
+        before = self._base().sample(key)
+        return self._squash(before), self._log_prob(before)
+
+    def entropy(self) -> jax.Array:
+        """Entropy ``[...]``, in nats; it has no closed form.
+
+        ``H(u) + sum_d E[log |da / du|]``, the expectation by the trapezoid rule in
+        ``(u - mean) / std`` from -6 to 6, whose error is below 1e-3 for standard
+        deviations up to ``e^2``.
+        """
+        before = self.mean[..., None] + jnp.exp(self.log_std)[..., None] * jnp.reshape(
+            _NODES.astype(self.mean.dtype), (1,) * self.mean.ndim + (-1,)
+        )
+        _, scale = self._affine()
+        expected = _log_tanh_derivative(before) @ _WEIGHTS.astype(self.mean.dtype)
+        return self._base().entropy() + jnp.sum(jnp.log(scale) + expected, axis=-1)
+
+    def kl(self, other: "TanhGaussian") -> jax.Array:
+        """``KL(self || other)`` ``[...]``, in nats, of one with the same bounds.
+
+        A bijection changes no divergence: it is that of the Gaussians.
+        """
+        return self._base().kl(other._base())
+
+    def _base(self) -> DiagonalGaussian:
+        return DiagonalGaussian(self.mean, self.log_std)
+
+    def _affine(self) -> tuple[jax.Array, jax.Array]:
+        return 0.5 * (self.low + self.high), 0.5 * (self.high - self.low)
+
+    def _squash(self, before: jax.Array) -> jax.Array:
+        center, scale = self._affine()
+        return center + scale * jnp.tanh(before)
+
+    def _log_prob(self, before: jax.Array) -> jax.Array:
+        _, scale = self._affine()
+        log_derivative = jnp.log(scale) + _log_tanh_derivative(before)
+        return self._base().log_prob(before) - jnp.sum(log_derivative, axis=-1)
+
+
+# The nearest to a bound that log_prob looks, in units of scale: float32 numbers are
+# 6e-8 apart there.
+_ALMOST_ONE = 1.0 - 1e-6
+
+_NODES = np.linspace(-6.0, 6.0, 97)
+_WEIGHTS = np.exp(-0.5 * _NODES**2) / np.sum(np.exp(-0.5 * _NODES**2))
+
+
+def _log_tanh_derivative(x: jax.Array) -> jax.Array:
+    """``log(1 - tanh(x)^2)``, also where ``tanh`` rounds to one."""
+    return 2.0 * (np.log(2.0) - x - jax.nn.softplus(-2.0 * x))
+
+
 def _zero_if_impossible(log_p: jax.Array, term: jax.Array) -> jax.Array:
     """``p * term`` where p > 0 and zero elsewhere, with gradients that stay finite."""
     possible = jnp.isfinite(log_p)

@@ -10,6 +10,7 @@ import optax
 from jaxmeta import optimizers, trees
 from jaxmeta.losses import Loss
 from jaxmeta.policies.conditioning import ContextParams
+from jaxmeta.posterior import posterior as posterior
 from jaxmeta.types import Info, Inner, Params
 
 

@@ -11,10 +11,13 @@ import pytest
 
 import jaxmeta as jm
 from jaxmeta import algorithms
-from jaxmeta.environments import MatchProbe
+from jaxmeta.environments import MatchProbe, TargetProbe
 from jaxmeta.types import MetaLearner, MetaState
 
 TASKS = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
+CONTINUOUS = jm.tasks.from_gymnax(
+    TargetProbe(), params={"target": jm.tasks.choice([-1.0, 1.0])}, horizon=5
+)
 
 
 SETTINGS = {
@@ -58,6 +61,21 @@ def remembering():
     return jm.policies.recurrent(TASKS.environment, core=jm.policies.gru(4))
 
 
+def pearl(**options):
+    make = functools.partial(jm.policies.squashed, hidden=(8,))
+    settings = {
+        **SETTINGS,
+        "capacity": 10,
+        "num_gradient_steps": 2,
+        "replayed_tasks": 3,
+        "batch_size": 7,
+        "critic_hidden": (8,),
+        "encoder_hidden": (8,),
+    }
+    policy = jm.policies.with_context(make, CONTINUOUS.environment, size=2)
+    return jm.pearl(CONTINUOUS, policy, **{**settings, **options})
+
+
 # A new method adds a row here.
 LEARNERS = {
     "maml": functools.partial(gradient_based, jm.maml),
@@ -85,11 +103,19 @@ LEARNERS = {
         model_optimizer=optax.adam(1e-2),
     ),
     "es_maml": functools.partial(gradient_based, jm.es_maml, sigma=0.1),
+    "pearl": pearl,
 }
 
 
 WITHOUT_INNER_UPDATES = {"rl2", "multitask", "varibad"}
 COLUMNS = {"multitask": 1}  # of a curve; of the others there are three
+# Methods that act on tasks of their own, and the returns that are possible there.
+TASKS_OF = {"pearl": CONTINUOUS}
+RANGE = {"pearl": (-45, 0)}
+
+
+def tasks_of(name):
+    return TASKS_OF.get(name, TASKS)
 
 
 @functools.cache
@@ -143,7 +169,7 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
     assert int(after.step) == 1
     assert info["returns"].shape == (COLUMNS.get(name, 3),)
     acted = jax.eval_shape(
-        jax.jit(learner.collect), key, state.meta_params, TASKS.sample(key)
+        jax.jit(learner.collect), key, state.meta_params, tasks_of(name).sample(key)
     )
     per_task = acted.support.reward.size + acted.query.reward.size
     assert int(info["environment_steps"]) % (4 * per_task) == 0
@@ -196,10 +222,11 @@ def test_learning_rates_can_be_vmapped(argument, key):
 
 def test_evaluation_has_a_row_per_task_and_a_column_per_update(name, learner, key):
     meta_params = learner.init(key).meta_params
-    curves = jm.adaptation_curves(key, learner, meta_params, TASKS, num_tasks=7)
+    tasks, (low, high) = tasks_of(name), RANGE.get(name, (0, 5))
+    curves = jm.adaptation_curves(key, learner, meta_params, tasks, num_tasks=7)
     for curve in curves:
         assert curve.shape == (7, COLUMNS.get(name, 3))
-        assert np.all((curve >= 0) & (curve <= 5))
+        assert np.all((curve >= low) & (curve <= high))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +243,7 @@ def test_evaluation_has_a_row_per_task_and_a_column_per_update(name, learner, ke
 def test_bad_numbers_are_named_when_the_learner_is_made(name, options, error, message):
     if name in WITHOUT_INNER_UPDATES and "num_updates" in options:
         pytest.skip("it has no such argument")
-    if name == "multitask" and options == {"length": 4}:
+    if name in ("multitask", "pearl") and options == {"length": 4}:
         pytest.skip("its critic completes what is cut")
     with pytest.raises(error, match=message):
         LEARNERS[name](**options)

@@ -21,6 +21,7 @@ LAYERS = [
     {
         "losses",
         "inner",
+        "posterior",
         "adaptation",
         "outer",
         "sampling",

@@ -9,6 +9,7 @@ from jaxmeta.algorithms.maml import maml
 from jaxmeta.algorithms.maml_trpo import maml_trpo
 from jaxmeta.algorithms.meta_sgd import meta_sgd
 from jaxmeta.algorithms.multitask import multitask
+from jaxmeta.algorithms.pearl import pearl
 from jaxmeta.algorithms.promp import promp
 from jaxmeta.algorithms.reptile import reptile
 from jaxmeta.algorithms.rl2 import rl2
@@ -24,6 +25,7 @@ __all__ = [
     "maml_trpo",
     "meta_sgd",
     "multitask",
+    "pearl",
     "promp",
     "reptile",
     "rl2",

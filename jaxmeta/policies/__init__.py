@@ -11,13 +11,15 @@ from jaxmeta.policies.belief import belief
 from jaxmeta.policies.conditioning import ContextParams, with_context
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
-from jaxmeta.policies.networks import MLP, is_head, mlp
+from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
 from jaxmeta.policies.recurrent import reading, recurrent
+from jaxmeta.policies.squashed import squashed
 
 __all__ = [
     "MLP",
     "ContextParams",
     "Core",
+    "Perceptron",
     "attention",
     "belief",
     "check_policy",
@@ -32,6 +34,7 @@ __all__ = [
     "reading",
     "recurrent",
     "snail",
+    "squashed",
     "truncated",
     "with_context",
 ]

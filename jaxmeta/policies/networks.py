@@ -16,6 +16,35 @@ from jaxmeta.types import Dataset, Environment, Policy, PolicyOutput
 Activation = Callable[[jax.Array], jax.Array]
 
 
+class Perceptron(linen.Module):
+    """A perceptron and no more: features ``[D]`` to outputs ``[size]``.
+
+    Attributes:
+        size: of the output.
+        hidden: sizes of the hidden layers.
+        activation: between the layers.
+        output_scale: of the initial weights of the last layer.
+    """
+
+    size: int
+    hidden: Sequence[int]
+    activation: Activation = jax.nn.relu
+    output_scale: float = 1.0
+
+    @linen.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Map features to outputs."""
+        orthogonal = linen.initializers.orthogonal
+        x = features
+        for i, width in enumerate(self.hidden):
+            layer = linen.Dense(
+                width, kernel_init=orthogonal(2**0.5), name=f"hidden_{i}"
+            )
+            x = self.activation(layer(x))
+        last = orthogonal(self.output_scale)
+        return linen.Dense(self.size, kernel_init=last, name="out")(x)
+
+
 class MLP(linen.Module):
     """A perceptron for the policy and, with ``critic``, a second one for the value.
 
@@ -90,9 +119,7 @@ def mlp(
             would leave a critic or ``initial_std`` without use.
     """
     check_environment(environment)
-    if not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
-    hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
+    hidden = checks.positive_ints("hidden", hidden)
     if not initial_std > 0:
         raise ValueError(f"initial_std must be positive, got {initial_std}")
     space = environment.action

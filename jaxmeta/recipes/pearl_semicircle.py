@@ -1,0 +1,102 @@
+"""PEARL on a half circle of goals, which posterior sampling finds in a few tries."""
+
+from functools import partial
+
+import optax
+
+from jaxmeta import policies, tasks
+from jaxmeta.algorithms import pearl
+from jaxmeta.recipes.types import Experiment, Recipe
+
+# Of one who knows the goal; a test computes them in closed form.
+_ORACLE_DENSE, _ORACLE_SPARSE = -3.841, 13.382
+
+
+def build(
+    *,
+    sparse: bool = False,
+    hidden: tuple[int, ...] = (64, 64),
+    num_latents: int = 5,
+    num_tasks: int = 8,
+    num_updates: int = 2,
+    num_test_updates: int = 3,
+    capacity: int = 1000,
+    num_gradient_steps: int = 50,
+    replayed_tasks: int = 32,
+    batch_size: int = 32,
+    outer_rate: float = 3e-3,
+    decay_updates: int = 600,
+    discount: float = 0.9,
+    target_rate: float = 0.02,
+    kl_coefficient: float = 0.001,
+    temperature: float = 0.1,
+    target_entropy: float = -4.0,
+) -> Experiment:
+    """PEARL on goals of the half circle, one trajectory to each draw of the posterior.
+
+    Args:
+        sparse: pay near the goal only.
+        hidden: sizes of the hidden layers of policy, critics and encoder.
+        num_latents: size of the latent.
+        num_tasks: new tasks per meta-update.
+        num_updates: draws of the posterior in a training task.
+        num_test_updates: draws of it in a test task.
+        capacity: tasks in the replay.
+        num_gradient_steps: per meta-update.
+        replayed_tasks: tasks of a gradient step.
+        batch_size: steps of each of them.
+        outer_rate: of Adam, at first; it falls to zero as a cosine.
+        decay_updates: meta-updates until it is zero.
+        discount: of the reward.
+        target_rate: of the target critics.
+        kl_coefficient: of the information the latent holds.
+        temperature: of the entropy, at first.
+        target_entropy: what the temperature is learned for, in nats.
+    """
+    distribution = tasks.semicircle(sparse=sparse)
+    policy = policies.with_context(
+        partial(policies.squashed, hidden=hidden),
+        distribution.environment,
+        size=num_latents,
+    )
+    rate = optax.cosine_decay_schedule(outer_rate, decay_updates * num_gradient_steps)
+    learner, test_learner = (
+        pearl(
+            distribution,
+            policy,
+            outer_optimizer=optax.adam(rate),
+            num_tasks=num_tasks,
+            num_updates=draws,
+            capacity=capacity,
+            num_gradient_steps=num_gradient_steps,
+            replayed_tasks=replayed_tasks,
+            batch_size=batch_size,
+            discount=discount,
+            target_rate=target_rate,
+            kl_coefficient=kl_coefficient,
+            temperature=temperature,
+            target_entropy=target_entropy,
+            critic_hidden=hidden,
+            encoder_hidden=hidden,
+        )
+        for draws in (num_updates, num_test_updates)
+    )
+    oracle = _ORACLE_SPARSE if sparse else _ORACLE_DENSE
+    # Goals are drawn from a continuum: those of the test were never trained on.
+    return Experiment(
+        learner, test_learner, distribution, {}, (oracle,) * (num_test_updates + 1)
+    )
+
+
+RECIPE = Recipe(
+    name="pearl-semicircle",
+    summary="PEARL infers a goal on a half circle from one trajectory",
+    method="PEARL",
+    tasks="half circle of goals",
+    build=build,
+    num_updates=600,
+    num_test_tasks=1000,
+    published={},
+    optimum=(_ORACLE_DENSE,) * 4,
+    expected_time="4 minutes on one CPU core",
+)
