@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,17 @@ def save(name: str, command: str, **numbers: Any) -> None:
 
 
 def train_seeds(
-    experiment: Experiment, *, num_updates: int, num_seeds: int, num_test_tasks: int
+    experiment: Experiment,
+    *,
+    num_updates: int,
+    num_seeds: int,
+    num_test_tasks: int,
+    measure: Callable[[jax.Array, Any], Any] | None = None,
 ) -> dict[str, Any]:
     """Train all seeds in one vmapped program, and evaluate their final meta-params.
+
+    With ``measure``, ``(key, meta_params) -> array``, the result has what it says of
+    each seed too, as ``measured``.
 
     Returns:
         The test curves ``[seeds, K + 1]``, their mean and 95% bootstrap interval over
@@ -58,19 +67,26 @@ def train_seeds(
     states, info = jax.block_until_ready(jax.jit(jax.vmap(run))(keys))
     seconds = time.perf_counter() - started
     key_test, key_interval = jax.random.split(jax.random.key(1))
+    keys = jax.random.split(key_test, num_seeds)
+    learned = [jm.trees.at(states.meta_params, seed) for seed in range(num_seeds)]
     curves = [
         jm.adaptation_curve(
             key,
             experiment.test_learner,
-            jax.tree.map(lambda leaf, i=i: leaf[i], states.meta_params),
+            meta_params,
             experiment.test_tasks,
             num_tasks=num_test_tasks,
         ).mean(0)
-        for i, key in enumerate(jax.random.split(key_test, num_seeds))
+        for key, meta_params in zip(keys, learned, strict=True)
     ]
     interval = jm.bootstrap_interval(key_interval, jnp.stack(curves))
     steps = np.asarray(info["environment_steps"], np.int64)[0]
+    also = {}
+    if measure is not None:
+        found = [measure(*one) for one in zip(keys, learned, strict=True)]
+        also["measured"] = np.stack(found).tolist()
     return {
+        **also,
         "test_curves": np.stack(curves).tolist(),
         **{end: value.tolist() for end, value in interval._asdict().items()},
         "training_returns": np.asarray(info["returns"]),

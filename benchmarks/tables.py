@@ -190,7 +190,7 @@ def regression() -> str:
 
 def others() -> str:
     """What else ``benchmarks/recipe.py`` has measured."""
-    rows = []
+    rows, found = [], {}
     for name in RECIPES:
         found = read(name.replace("-", "_"))
         curve, optimum = found["adaptation_curve"], found["optimum"]
