@@ -100,9 +100,10 @@ def test_a_finished_run_returns_its_state(whole):
     assert rows(whole[0]) == before
 
 
-def test_killed_at_ten_random_moments_it_ends_in_the_same_bits(tmp_path):
+@pytest.mark.parametrize("num_kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_in_the_same_bits(num_kills, tmp_path):
     """SIGKILL while it starts, compiles, computes or writes, and go on."""
-    num_updates, rng = 450, random.Random(0)
+    num_updates, rng = 45 * num_kills, random.Random(0)
     cache = tmp_path / "cache"
     directory, uninterrupted = tmp_path / "killed", tmp_path / "whole"
     script = Path(__file__).with_name("killable.py")
@@ -118,7 +119,7 @@ def test_killed_at_ten_random_moments_it_ends_in_the_same_bits(tmp_path):
     process = start(uninterrupted)
     assert process.wait() == 0
     kills = 0
-    for kill in range(10):
+    for kill in range(num_kills):
         process, before = start(directory), progress()
         if kill % 5:  # the others die before their first update
             while progress() <= before and process.poll() is None:
@@ -128,7 +129,7 @@ def test_killed_at_ten_random_moments_it_ends_in_the_same_bits(tmp_path):
             time.sleep(rng.uniform(0.5, 4.0))
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
-    assert kills == 10
+    assert kills == num_kills
     process = start(directory)
     assert process.wait() == 0
 
