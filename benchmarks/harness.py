@@ -38,6 +38,19 @@ def save(name: str, command: str, **numbers: Any) -> None:
     print(f"written: {RESULTS / f'{name}.json'}")
 
 
+def load(name: str, command: str) -> dict[str, Any]:
+    """A result to replace a part of.
+
+    Raises:
+        SystemExit: if it is of another command, other versions or another device.
+    """
+    found = json.loads((RESULTS / f"{name}.json").read_text())
+    ours = {"command": command, "device": runs.device(), "versions": runs.versions()}
+    if {key: found[key] for key in ours} != ours:
+        raise SystemExit(f"{name}.json is not of {ours}; measure all of it again")
+    return found
+
+
 def train_seeds(
     experiment: Experiment,
     *,

@@ -46,7 +46,12 @@ def methods(num_updates: int) -> dict[str, tuple[Make, int]]:
     Steps are in units of an update of MAML with one inner update; ``num_updates`` is
     how many of those the budget pays for, over which learning rates fall.
     """
-    adam = optax.adam(optax.cosine_decay_schedule(4e-3, num_updates, alpha=0.02))
+
+    def falling(cost: int) -> optax.GradientTransformation:
+        updates = num_updates // cost
+        return optax.adam(optax.cosine_decay_schedule(4e-3, updates, alpha=0.02))
+
+    adam = falling(1)
     make = partial(experiment, inner_discount=0.98)
     descend = partial(make, inner_optimizer=SGD)
     estimators = ("first_order", "plain", "lvc", "loaded_dice", "leave_one_out")
@@ -83,7 +88,7 @@ def methods(num_updates: int) -> dict[str, tuple[Make, int]]:
                 NETWORK,
                 strength=1.0,
                 num_updates=3,
-                outer_optimizer=adam,
+                outer_optimizer=falling(2),
             ),
             2,
         ),
@@ -143,13 +148,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--num-updates", type=int, default=200)
+    parser.add_argument("--only", nargs="+", help="methods to measure again")
     arguments = parser.parse_args()
     command = (
         f"python benchmarks/methods.py --seeds {arguments.seeds} "
         f"--num-updates {arguments.num_updates}"
     )
-    results = {}
-    for name, (make, cost) in methods(arguments.num_updates).items():
+    chosen = methods(arguments.num_updates)
+    results: dict[str, Any] = dict.fromkeys(chosen)
+    if arguments.only:
+        results |= harness.load("methods", command)["methods"]
+        chosen = {name: chosen[name] for name in arguments.only}
+    for name, (make, cost) in chosen.items():
         results[name] = train(make, arguments.num_updates // cost, arguments.seeds)
         row = [round(value, 2) for value in results[name]["mean"]]
         print(name, row, round(results[name]["seconds"]), flush=True)
@@ -160,7 +170,7 @@ def main() -> None:
             num_test_tasks_per_seed=200,
             num_tasks=20,
             num_episodes=10,
-            methods=results,
+            methods={name: one for name, one in results.items() if one},
         )
     draw(results, list(results)).savefig(harness.RESULTS / "methods.png", dpi=150)
 

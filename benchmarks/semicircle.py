@@ -94,9 +94,9 @@ def train(experiment: Experiment, num_updates: int, num_seeds: int) -> dict[str,
     count = num_updates // window
     means = last[:, : count * window].reshape(num_seeds, count, window).mean(2)
     steps = found["environment_steps"] / num_updates * window * np.arange(1, count + 1)
+    found["reached"] = found.pop("measured")
     return {
         **found,
-        "reached": found.pop("measured"),
         "training_steps": steps.tolist(),
         "training_returns": means.tolist(),
     }

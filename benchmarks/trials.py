@@ -17,6 +17,18 @@ from jaxmeta import recipes, references
 from jaxmeta.types import TaskDistribution
 
 TASKS = {"rl2-bandit": 100_000, "rl2-tabular": 10_000}
+# What longer trials need: returns are larger, so the critic weighs less and has layers
+# of its own, and the policy must not be sure too soon.
+LONGER = {
+    "size": 64,
+    "hidden": (64,),
+    "num_tasks": 256,
+    "outer_rate": 3e-3,
+    "discount": 0.98,
+    "trace_decay": 0.5,
+    "entropy_coefficient": 0.05,
+    "value_coefficient": 0.05,
+}
 
 
 def bandit_references(num_arms: int, num_pulls: int) -> dict[str, Any]:
@@ -105,8 +117,12 @@ def main() -> None:
         label = f"rl2_tabular_{given.num_episodes}"
     results = []
     for arguments in settings:
+        options_of = LONGER if arguments.get("num_pulls", 0) >= 100 else {}
         learned = learn(
-            recipe, {**arguments, "decay_updates": updates}, given.seeds, updates
+            recipe,
+            {**arguments, **options_of, "decay_updates": updates},
+            given.seeds,
+            updates,
         )
         tasks = recipe.build(**arguments).test_tasks
         agents = (

@@ -81,13 +81,27 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {allowed}, got {value!r}.{hint}")
 
 
-def unit_interval(name: str, value: float) -> None:
+def finite(name: str, value: Any) -> float:
+    """``value`` as a finite float.
+
+    Raises:
+        TypeError: if it is not a number.
+        ValueError: if it is not finite.
+    """
+    number = _number(name, value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return number
+
+
+def unit_interval(name: str, value: Any) -> None:
     """Check that ``value`` lies in [0, 1].
 
     Raises:
+        TypeError: if it is not a number.
         ValueError: if it does not.
     """
-    if not 0.0 <= value <= 1.0:
+    if not 0.0 <= _number(name, value) <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
 
 
@@ -103,15 +117,20 @@ def positive(name: str, value: Any, *, or_zero: bool = False) -> float:
         TypeError: if it is not a number.
         ValueError: if it is negative, not finite, or zero where that is not allowed.
     """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = None
-    if number is None or isinstance(value, str):
-        raise TypeError(
-            f"{name} must be a number, got {value!r} ({type(value).__name__})"
-        )
+    number = _number(name, value)
     if not math.isfinite(number) or number < 0 or (number == 0 and not or_zero):
         allowed = "finite and at least 0" if or_zero else "positive and finite"
         raise ValueError(f"{name} must be {allowed}, got {value}")
+    return number
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = None if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise TypeError(
+            f"{name} must be a number, got {value!r} ({type(value).__name__})"
+        )
     return number

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen
 from gymnax.environments import spaces
 
 from jaxmeta import checks
+from jaxmeta.policies.adapters import first_timestep, to_act_in
+from jaxmeta.policies.networks import Perceptron
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -19,6 +20,9 @@ from jaxmeta.types import (
     TaskDistribution,
     Transition,
 )
+
+Index = Callable[[Transition], jax.Array]
+"""``transition -> [] int``, the number of the state it is about."""
 
 _INPUTS = ("observation", "action", "next_observation")
 
@@ -31,22 +35,13 @@ class Decoder(NamedTuple):
         log_prob: ``(params, latent [L], transitions [T]) -> [T]``, the log-likelihood
             of each step, in nats; a constant may be left out.
         rewards: the only rewards there may be; None: any number.
+        heads: ``(S, transition -> index [])``, if ``log_prob`` looks a head up by it.
     """
 
     init: Callable[[Key, int], Params]
     log_prob: Callable[[Params, jax.Array, Transition], jax.Array]
     rewards: tuple[float, float] | None = None
-
-
-class _Perceptron(linen.Module):
-    hidden: Sequence[int]
-    num_outputs: int
-
-    @linen.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for width in self.hidden:
-            x = linen.relu(linen.Dense(width)(x))
-        return linen.Dense(self.num_outputs)(x)
+    heads: tuple[int, Index] | None = None
 
 
 def reward(
@@ -54,7 +49,7 @@ def reward(
     *,
     values: tuple[float, float] | None = None,
     inputs: Sequence[str] = ("next_observation",),
-    heads: tuple[int, Callable[[Transition], jax.Array]] | None = None,
+    heads: tuple[int, Index] | None = None,
     hidden: Sequence[int] = (32, 32),
 ) -> Decoder:
     """A perceptron that predicts the reward of every step.
@@ -74,18 +69,24 @@ def reward(
         hidden: sizes of the hidden layers.
 
     Raises:
-        TypeError: if ``environment`` is none, or a size no integer.
+        TypeError: if ``environment`` is none, a size no integer, or ``heads`` no such
+            pair.
         ValueError: if ``inputs`` are empty or unknown, ``values`` are not two different
             numbers, or a size is below one.
     """
-    environment = _checked(environment, inputs, hidden)
+    environment = to_act_in(environment)
+    _check_inputs(inputs)
     if values is not None:
-        low, high = (float(value) for value in values)
-        if low == high:
-            raise ValueError(f"values must be two different rewards, got {values}")
-        values = (low, high)
-    num_heads = 1 if heads is None else checks.positive_int("heads", heads[0])
-    module = _Perceptron(tuple(hidden), num_heads)
+        values = _two_rewards(values)
+    num_heads = 1
+    if heads is not None:
+        if not isinstance(heads, tuple) or len(heads) != 2 or not callable(heads[1]):
+            raise TypeError(
+                "heads must be a pair (number of states, function of a transition), "
+                f"got {heads!r}"
+            )
+        num_heads = checks.positive_int("heads", heads[0])
+    module = Perceptron(num_heads, checks.positive_ints("hidden", hidden))
 
     def init(key, num_latents):
         width = num_latents
@@ -112,7 +113,7 @@ def reward(
         is_second = (transitions.reward > middle) == (values[1] > middle)
         return -jax.nn.softplus(jnp.where(is_second, -found, found))
 
-    return Decoder(init, log_prob, values)
+    return Decoder(init, log_prob, values, heads)
 
 
 def observation(
@@ -134,10 +135,13 @@ def observation(
         TypeError: if ``environment`` is none, or a size no integer.
         ValueError: if ``inputs`` are empty or unknown, or hold what is predicted.
     """
-    environment = _checked(environment, inputs, hidden)
+    environment = to_act_in(environment)
+    _check_inputs(inputs)
     if "next_observation" in inputs:
         raise ValueError("inputs: next_observation is what is predicted")
-    module = _Perceptron(tuple(hidden), _width(environment, ("observation",)))
+    module = Perceptron(
+        _width(environment, ("observation",)), checks.positive_ints("hidden", hidden)
+    )
 
     def init(key, num_latents):
         return module.init(key, jnp.zeros(num_latents + _width(environment, inputs)))
@@ -155,8 +159,15 @@ def observation(
 
 
 def both(first: Decoder, second: Decoder) -> Decoder:
-    """Two decoders of one latent, independent given it: log-likelihoods add up."""
+    """Two decoders of one latent, independent given it: log-likelihoods add up.
+
+    Raises:
+        TypeError: if one is no Decoder.
+    """
     decoders = (first, second)
+    for name, one in zip(("first", "second"), decoders, strict=True):
+        if not isinstance(one, Decoder):
+            raise TypeError(f"{name} must be a Decoder, got {one!r}")
 
     def init(key, num_latents):
         keys = jax.random.split(key)
@@ -171,55 +182,81 @@ def both(first: Decoder, second: Decoder) -> Decoder:
         ]
         return found[0] + found[1]
 
-    return Decoder(init, log_prob, first.rewards or second.rewards)
+    return Decoder(
+        init, log_prob, first.rewards or second.rewards, first.heads or second.heads
+    )
 
 
-def check_rewards(
+def check_fit(
     decoder: Decoder, tasks: TaskDistribution, *, num_tasks: int = 32
 ) -> None:
-    """Check that a decoder explains the rewards that random actions get in some tasks.
+    """Check a decoder on what random actions meet in some tasks.
 
     Args:
-        decoder: what explains them.
+        decoder: what explains it.
         tasks: where the actions are taken, in an episode of each.
         num_tasks: how many are tried.
 
     Raises:
-        ValueError: if a reward is none of those the decoder allows for.
+        ValueError: if a reward is none of those the decoder allows for, or a step's
+            index none of its heads.
     """
     environment = tasks.environment
-    if decoder.rewards is None or not isinstance(environment, Environment):
+    nothing = decoder.rewards is None and decoder.heads is None
+    if nothing or not isinstance(environment, Environment):
         return
+    blank = first_timestep(environment)
 
     def act(key):
         key_task, key_reset, key_steps = jax.random.split(key, 3)
         task = tasks.sample(key_task)
 
-        def step(state, key):
+        def step(carry, key):
+            state, observation = carry
             key_action, key_step = jax.random.split(key)
             action = environment.action.sample(key_action)
             result = environment.step(key_step, state, action, task)
-            return result.state, result.reward
+            transition = Transition(
+                blank._replace(observation=observation),
+                action,
+                (),
+                result.reward,
+                result.terminated,
+                result.truncated,
+                result.next_observation,
+            )
+            index = () if decoder.heads is None else decoder.heads[1](transition)
+            return (result.state, result.observation), (result.reward, index)
 
-        state, _ = environment.reset(key_reset, task)
+        start = environment.reset(key_reset, task)
         length = min(environment.horizon, 100)
-        return jax.lax.scan(step, state, jax.random.split(key_steps, length))[1]
+        return jax.lax.scan(step, start, jax.random.split(key_steps, length))[1]
 
-    def rewards():
+    def look():
         return jax.vmap(act)(jax.random.split(jax.random.key(0), num_tasks))
 
-    compiled = jax.jit(rewards).lower().compile()
+    compiled = jax.jit(look).lower().compile()
     with jax.ensure_compile_time_eval():  # a learner may be made inside of jit
-        found = np.unique(compiled())
-    wrong = found[~np.isclose(found[:, None], decoder.rewards).any(axis=1)]
-    if wrong.size:
-        raise ValueError(
-            f"decoder: it explains rewards of {decoder.rewards} alone, and those of "
-            f"{environment.name} are others too, such as {wrong[0]:g}; leave values out"
-        )
+        found, index = jax.tree.map(np.unique, compiled())
+    if decoder.rewards is not None:
+        wrong = found[~np.isclose(found[:, None], decoder.rewards).any(axis=1)]
+        if wrong.size:
+            raise ValueError(
+                f"decoder: it explains rewards of {decoder.rewards} alone, and those "
+                f"of {environment.name} are others too, such as {wrong[0]:g}; leave "
+                "values out"
+            )
+    if decoder.heads is not None:
+        count = decoder.heads[0]
+        if index.dtype.kind not in "iu" or index[0] < 0 or index[-1] >= count:
+            raise ValueError(
+                f"decoder: the index of its heads must be an integer from 0 to "
+                f"{count - 1}, and in {environment.name} it is {index[0]} to "
+                f"{index[-1]} ({index.dtype})"
+            )
 
 
-def _output(module: linen.Module, params: Params, x: jax.Array) -> Any:
+def _output(module: Perceptron, params: Params, x: jax.Array) -> Any:
     return module.apply(params, x)
 
 
@@ -247,16 +284,17 @@ def _width(environment: Environment, inputs: Sequence[str]) -> int:
     return sum(sizes[name] for name in inputs)
 
 
-def _checked(
-    environment: Environment | Dataset, inputs: Sequence[str], hidden: Sequence[int]
-) -> Environment:
-    if not isinstance(environment, Environment):
-        raise TypeError(
-            "environment must be an Environment, such as tasks.environment, got "
-            f"{type(environment).__name__}"
-        )
-    if isinstance(inputs, str) or not inputs or set(inputs) - set(_INPUTS):
+def _check_inputs(inputs: Any) -> None:
+    known = isinstance(inputs, Sequence) and not set(inputs) - set(_INPUTS)
+    if isinstance(inputs, str) or not known or not inputs:
         raise ValueError(f"inputs must be some of {_INPUTS}, got {inputs!r}")
-    for width in hidden:
-        checks.positive_int("hidden", width)
-    return environment
+
+
+def _two_rewards(values: Any) -> tuple[float, float]:
+    try:
+        low, high = map(float, values)
+    except (TypeError, ValueError):
+        low = high = 0.0
+    if low == high or not np.isfinite([low, high]).all():
+        raise ValueError(f"values must be two different rewards, got {values!r}")
+    return low, high

@@ -107,12 +107,17 @@ class TanhGaussian(NamedTuple):
         """
         center, scale = self._affine()
         unit = jnp.clip((action - center) / scale, -_ALMOST_ONE, _ALMOST_ONE)
-        return self._log_prob(jnp.arctanh(unit))
+        before = jnp.arctanh(unit)
+        return self._base().log_prob(before) - self._log_derivative(before)
 
     def sample_and_log_prob(self, key: Key) -> tuple[jax.Array, jax.Array]:
         """Draw one action ``[..., D]``, and its ``log p`` ``[...]``."""
-        before = self._base().sample(key)
-        return self._squash(before), self._log_prob(before)
+        # From the noise itself, which a small deviation rounds away in the draw.
+        noise = jax.random.normal(key, self.mean.shape, self.mean.dtype)
+        before = self.mean + jnp.exp(self.log_std) * noise
+        unit = DiagonalGaussian(jnp.zeros_like(noise), jnp.zeros_like(noise))
+        log_prob = unit.log_prob(noise) - jnp.sum(self.log_std, axis=-1)
+        return self._squash(before), log_prob - self._log_derivative(before)
 
     def entropy(self) -> jax.Array:
         """Entropy ``[...]``, in nats; it has no closed form.
@@ -145,10 +150,9 @@ class TanhGaussian(NamedTuple):
         center, scale = self._affine()
         return center + scale * jnp.tanh(before)
 
-    def _log_prob(self, before: jax.Array) -> jax.Array:
+    def _log_derivative(self, before: jax.Array) -> jax.Array:
         _, scale = self._affine()
-        log_derivative = jnp.log(scale) + _log_tanh_derivative(before)
-        return self._base().log_prob(before) - jnp.sum(log_derivative, axis=-1)
+        return jnp.sum(jnp.log(scale) + _log_tanh_derivative(before), axis=-1)
 
 
 # The nearest to a bound that log_prob looks, in units of scale: float32 numbers are
@@ -161,7 +165,7 @@ _WEIGHTS = np.exp(-0.5 * _NODES**2) / np.sum(np.exp(-0.5 * _NODES**2))
 
 def _log_tanh_derivative(x: jax.Array) -> jax.Array:
     """``log(1 - tanh(x)^2)``, also where ``tanh`` rounds to one."""
-    return 2.0 * (np.log(2.0) - x - jax.nn.softplus(-2.0 * x))
+    return 2.0 * (float(np.log(2.0)) - x - jax.nn.softplus(-2.0 * x))
 
 
 def _zero_if_impossible(log_p: jax.Array, term: jax.Array) -> jax.Array:

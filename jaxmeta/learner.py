@@ -82,7 +82,7 @@ def meta_learner(
         checks.positive_int("task_batch_size", task_batch_size)
     is_dataset = isinstance(environment, Dataset)
     policies.check_policy(policy, environment)
-    length = _checked_length(environment, policy, length, episodes_per_trial)
+    length = checked_length(environment, policy, length, episodes_per_trial)
 
     collect = partial(
         adaptation.collect,
@@ -153,13 +153,24 @@ def meta_learner(
     )
 
 
-def _checked_length(
+def checked_length(
     environment: Environment | Dataset,
     policy: Policy,
     length: int | None,
     episodes_per_trial: int,
 ) -> int:
-    """Steps per trial, which without memory is an episode."""
+    """Steps per trial, which without memory is an episode.
+
+    Args:
+        environment: where it is acted.
+        policy: whose memory lasts for a trial.
+        length: steps; None for those of its episodes.
+        episodes_per_trial: ``E``.
+
+    Raises:
+        TypeError: if a number is no integer.
+        ValueError: if they are too few, or more than the memory holds.
+    """
     checks.positive_int("episodes_per_trial", episodes_per_trial)
     if isinstance(environment, Dataset):
         given = {"length": length, "episodes_per_trial": episodes_per_trial}

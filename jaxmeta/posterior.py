@@ -39,8 +39,8 @@ class GaussianProduct(NamedTuple):
 
 def no_factors(num_latents: int) -> GaussianProduct:
     """The product of no factors."""
-    zeros = jnp.zeros(num_latents)
-    return GaussianProduct(zeros, zeros, jnp.zeros(()))
+    zeros = jnp.zeros(num_latents, jnp.float32)
+    return GaussianProduct(zeros, zeros, jnp.zeros((), jnp.float32))
 
 
 def multiply(

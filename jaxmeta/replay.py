@@ -38,8 +38,8 @@ def empty(item: Any, capacity: int) -> Replay:
     items = jax.tree.map(
         lambda leaf: jnp.zeros((capacity, *leaf.shape), leaf.dtype), item
     )
-    zero = jnp.zeros((), jnp.int32)
-    return Replay(items, zero, zero)
+    # Counters of their own: a caller may donate the whole of it.
+    return Replay(items, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 
 
 def add(replay: Replay, items: Any) -> Replay:

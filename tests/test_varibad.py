@@ -115,8 +115,37 @@ def test_without_model_updates_encoder_and_decoder_stay_as_they_are(key):
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, head), strict=True))
 
 
-def of_two(log_prob):
-    return Decoder(DECODER.init, log_prob)
+def heads(index):
+    return decoders.reward(ENVIRONMENT, heads=(2, index))
+
+
+def test_the_whole_state_can_be_donated(key):
+    learner = made(num_tasks=4)
+    update = jax.jit(learner.update, donate_argnums=1)
+    for _ in range(2):
+        state = learner.init(key)
+        state, _ = update(key, state)
+        state, _ = update(key, state)
+    assert int(state.step) == 2
+
+
+def test_beliefs_of_one_step_are_the_prior():
+    """And the gradient leads back from beliefs that were pushed to be too sure."""
+    for core in (policies.gru(4), policies.lru(4), policies.attention(4, length=1)):
+        policy = policies.belief(ENVIRONMENT, core=core, num_latents=2)
+        params = policy.init(jax.random.key(0))
+        timesteps = jax.tree.map(
+            lambda leaf: leaf[None], policies.first_timestep(ENVIRONMENT)
+        )
+        bias = params["posterior"]["params"]
+
+        def log_std(shift, policy=policy, params=params, bias=bias, steps=timesteps):
+            moved = {**bias, "bias": bias["bias"] + shift}
+            moved = {**params, "posterior": {"params": moved}}
+            return policy.beliefs(moved, steps).log_std.sum()
+
+        assert log_std(0.0) == pytest.approx(0.0, abs=1e-2)
+        assert np.all(np.asarray([jax.grad(log_std)(x) for x in (-9.0, 9.0)]) > 0.05)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +157,17 @@ def of_two(log_prob):
             r"decoder: it explains rewards of \(-1\.0, 1\.0\) alone, .* such as 0",
         ),
         (
-            {"decoder": of_two(lambda p, latent, trial: jnp.zeros(3))},
+            {"decoder": heads(lambda step: step.action - 1)},
+            ValueError,
+            "decoder: the index of its heads must be an integer from 0 to 1, .* -1 to",
+        ),
+        (
+            {"decoder": heads(lambda step: step.reward)},
+            ValueError,
+            "decoder: the index of its heads must be an integer",
+        ),
+        (
+            {"decoder": Decoder(DECODER.init, lambda p, latent, trial: jnp.zeros(3))},
             ValueError,
             r"decoder: its log_prob of a trial of shape \(10,\) has shape \(3,\)",
         ),
@@ -139,6 +178,17 @@ def of_two(log_prob):
         ({"model_optimizer": 0.1}, TypeError, "model_optimizer"),
         ({"num_minibatches": 3}, ValueError, "must divide the number of trials, 64"),
         ({"length": 9}, ValueError, "length must be at least the horizon"),
+        ({"length": 30.5}, TypeError, r"length must be an integer, got 30\.5"),
+        ({"policy": None}, ValueError, "no beliefs about its task"),
+        (
+            {
+                "policy": policies.belief(
+                    ENVIRONMENT, core=policies.attention(4, length=8)
+                )
+            },
+            ValueError,
+            "its memory holds 8 steps, and a trial has 10",
+        ),
         (
             {"policy": policies.recurrent(ENVIRONMENT)},
             ValueError,

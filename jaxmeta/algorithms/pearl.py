@@ -131,9 +131,14 @@ def pearl(
         target_rate=target_rate,
         kl_coefficient=checks.positive("kl_coefficient", kl_coefficient, or_zero=True),
         temperature=checks.positive("temperature", temperature),
-        target_entropy=target_entropy,
+        target_entropy=(
+            None
+            if target_entropy is None
+            else checks.finite("target_entropy", target_entropy)
+        ),
     )
     checks.unit_interval("discount", discount)
+    checks.positive("target_rate", target_rate)
     checks.unit_interval("target_rate", target_rate)
     networks, meta_init = _networks(
         policy,
@@ -204,7 +209,11 @@ def _networks(
             for space in (environment.observation, environment.action)
         )
         critic_inputs = _joined(observation, action, jnp.zeros(num_latents))
-        start = None if temperature is None else jnp.asarray(np.log(temperature))
+        start = (
+            None
+            if temperature is None
+            else jnp.asarray(np.log(temperature), jnp.float32)
+        )
         seen = (observation,) * (2 if encode_next_observation else 1)
         return PEARLParams(
             actor=policy.init(keys[0]).network,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import optax
 
-from jaxmeta import inner, learner, losses, outer
+from jaxmeta import inner, learner, losses, outer, policies
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
 from jaxmeta.losses import AdvantageLoss, Loss
@@ -20,8 +20,8 @@ from jaxmeta.types import (
     TaskDistribution,
 )
 
-Extend = Callable[[Outer], tuple[Inner, Outer, Callable[[Key], Params]]]
-"""``policy optimization -> (inner, outer, meta_init)`` of more than the policy."""
+Extend = Callable[[Outer, int], tuple[Inner, Outer, Callable[[Key], Params]]]
+"""``(policy optimization, steps of a trial) -> (inner, outer, meta_init)``."""
 
 
 def policy_optimization(
@@ -65,6 +65,10 @@ def policy_optimization(
             "tasks: they are those of a Dataset, and this method needs an environment "
             "to act in"
         )
+    policies.check_policy(policy, tasks.environment)
+    steps = learner.checked_length(
+        tasks.environment, policy, length, episodes_per_trial or 1
+    )
     if isinstance(loss, AdvantageLoss):
         _check_advantage(loss.advantage, episodes_per_trial)
     losses.check_length(loss, length, tasks.environment)
@@ -82,7 +86,7 @@ def policy_optimization(
     )
     adapter, meta_init = inner.identity(), policy.init
     if extend is not None:
-        adapter, outer_learner, meta_init = extend(outer_learner)
+        adapter, outer_learner, meta_init = extend(outer_learner, steps)
     made = learner.meta_learner(
         tasks,
         policy,

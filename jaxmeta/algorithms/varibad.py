@@ -1,5 +1,6 @@
 """VariBAD: a policy that acts on what it believes about its task."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple, cast
 
@@ -89,8 +90,9 @@ def varibad(
         tasks: the distribution of tasks.
         policy: one with beliefs and a critic, ``policies.belief``.
         decoder: what beliefs are to explain, such as ``decoders.reward``.
-        outer_optimizer: of the policy's params.
-        model_optimizer: of encoder and decoder.
+        outer_optimizer: of the policy's params. Those of the encoder have no gradient
+            here, so they stay, unless weight decay shrinks them.
+        model_optimizer: of encoder and decoder; likewise the policy's own stay.
         num_tasks: tasks per update, with one trial each.
         num_episodes: episodes in a trial.
         length: steps in a trial; by default ``num_episodes`` times the horizon.
@@ -137,8 +139,7 @@ def varibad(
             discount=0.95, trace_decay=0.95, episodes_per_trial=num_episodes
         )
 
-    def extend(policy_optimization: Outer):
-        steps = length or num_episodes * tasks.environment.horizon
+    def extend(policy_optimization: Outer, steps: int):
         example = jax.eval_shape(
             partial(_trial, tasks, policy, steps), jax.random.key(0)
         )
@@ -154,7 +155,7 @@ def varibad(
             policy_optimization,
             belief_loss,
             model_optimizer,
-            replay.empty(example, capacity),
+            partial(replay.empty, example, capacity),
             num_updates=num_model_updates,
             batch_size=model_batch_size,
         )
@@ -179,7 +180,7 @@ def _learning_beliefs(
     policy_optimization: Outer,
     belief_loss: BeliefLoss,
     optimizer: optax.GradientTransformation,
-    empty: replay.Replay,
+    empty: Callable[[], replay.Replay],
     *,
     num_updates: int,
     batch_size: int,
@@ -190,7 +191,7 @@ def _learning_beliefs(
         return VariBADState(
             policy_optimization.init(meta_params.policy),
             trees.strong_types(optimizer.init(meta_params)),
-            empty,
+            empty(),
         )
 
     def loss(meta_params, key, past):
@@ -250,6 +251,7 @@ def _check_decoder(
     decoder: Decoder, tasks: TaskDistribution, policy: Policy, example: Transition
 ) -> int:
     """Check that a decoder explains trials of the tasks; the number of its latents."""
+    decoders.check_fit(decoder, tasks)
     beliefs_of = policy.beliefs
     assert beliefs_of is not None
 
@@ -264,5 +266,4 @@ def _check_decoder(
             f"decoder: its log_prob of a trial of shape {example.reward.shape} has "
             f"shape {log_probs.shape}; there must be one for every reward"
         )
-    decoders.check_rewards(decoder, tasks)
     return latent.shape[0]

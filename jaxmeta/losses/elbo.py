@@ -33,7 +33,8 @@ def elbo(
     with ``q_t`` the policy's belief before its action ``t`` and ``q_{-1}`` a standard
     Gaussian. The sum is over all steps of the trial, those to come included: a belief
     has to say what it does not know. One latent is drawn per belief. The loss is the
-    mean over steps ``t`` and trials.
+    mean over steps ``t`` and trials; steps acted after a trial's last episode count
+    too, as they are of its task.
 
     Args:
         policy: one with beliefs, such as ``policies.belief``.
@@ -51,7 +52,7 @@ def elbo(
         TypeError: if ``decoder`` is none, or ``kl_weight`` no number.
         ValueError: if the policy has no beliefs, or an argument is out of range.
     """
-    beliefs_of = policy.beliefs
+    beliefs_of = policy.beliefs if isinstance(policy, Policy) else None
     if beliefs_of is None:
         raise ValueError(
             "policy: it has no beliefs about its task to learn; use policies.belief"

@@ -126,6 +126,20 @@ def first_timestep(environment: Environment | Dataset) -> Timestep:
     )
 
 
+def to_act_in(environment: Environment | Dataset) -> Environment:
+    """``environment``, checked to be one to act in.
+
+    Raises:
+        TypeError: if it is not.
+    """
+    if not isinstance(environment, Environment):
+        raise TypeError(
+            "environment must be an Environment, such as tasks.environment, got "
+            f"{type(environment).__name__}"
+        )
+    return environment
+
+
 def check_environment(environment: Any) -> None:
     """Check that it is an Environment or a Dataset.
 

@@ -10,13 +10,14 @@ from flax import linen
 
 from jaxmeta import checks, trees
 from jaxmeta.distributions import DiagonalGaussian
-from jaxmeta.policies.adapters import check_policy, first_timestep
+from jaxmeta.policies.adapters import check_policy, first_timestep, to_act_in
 from jaxmeta.policies.memory import Core, gru
-from jaxmeta.policies.networks import MLP
+from jaxmeta.policies.networks import MLP, between
 from jaxmeta.policies.recurrent import reading
 from jaxmeta.types import Dataset, Environment, Params, Policy, PolicyOutput, Timestep
 
-_SMALLEST_LOG_STD, _LARGEST_LOG_STD = -5.0, 2.0
+# Wide enough that a belief starts as the standard Gaussian, to three digits.
+_LOG_STD_LOW, _LOG_STD_HIGH = -8.0, 8.0
 
 
 def belief(
@@ -31,11 +32,12 @@ def belief(
 ) -> Policy:
     """A policy that knows what it believes of its task, VariBAD's.
 
-    An encoder with memory reads a trial up to step ``t`` and gives the posterior
-    ``q(m | o_0..o_t, a_0..a_{t-1}, r_0..r_{t-1})`` of the latent ``m``, a Gaussian;
-    before the first action it gives a learned prior. Actor and critic read the
-    observation and the posterior's mean and log-variance. What the latent means is
-    learned elsewhere, by decoding rewards from it: see ``varibad``.
+    An encoder with memory reads what actions led to and gives the posterior ``q(m |
+    a_0, r_0, o_1, ..., a_{t-1}, r_{t-1}, o_t)`` of the latent ``m``, a Gaussian; before
+    the first action it gives a learned prior, which the first observation does not
+    change. Actor and critic read the observation and the posterior's mean and
+    log-variance. What the latent means is learned elsewhere, by decoding rewards from
+    it: see ``varibad``.
 
     Args:
         environment: what it acts in.
@@ -54,18 +56,12 @@ def belief(
         TypeError: if ``environment`` is none, or ``core`` no Core.
         ValueError: if a size or ``initial_std`` is not positive.
     """
-    if not isinstance(environment, Environment):
-        raise TypeError(
-            "environment must be an Environment, such as tasks.environment, got "
-            f"{type(environment).__name__}"
-        )
+    environment = to_act_in(environment)
     core = gru() if core is None else core
     if not isinstance(core, Core):
         raise TypeError(f"core must be a Core, such as policies.gru(64), got {core!r}")
     num_latents = checks.positive_int("num_latents", num_latents)
-    if not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
-    hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
+    hidden = checks.positive_ints("hidden", hidden)
     initial_std = checks.positive("initial_std", initial_std)
     head = MLP(environment.action, hidden, jnp.tanh, critic, initial_std, 0.01)
     posterior = linen.Dense(2 * num_latents)
@@ -75,9 +71,7 @@ def belief(
     def gaussian(params: Params, features: jax.Array) -> DiagonalGaussian:
         output: Any = posterior.apply(params, features)
         mean, log_std = jnp.split(output, 2)
-        return DiagonalGaussian(
-            mean, jnp.clip(log_std, _SMALLEST_LOG_STD, _LARGEST_LOG_STD)
-        )
+        return DiagonalGaussian(mean, between(log_std, _LOG_STD_LOW, _LOG_STD_HIGH))
 
     def act(params: Params, found: DiagonalGaussian, observation) -> PolicyOutput:
         if not policy_gradient:
@@ -112,17 +106,16 @@ def belief(
         return output, (jnp.zeros((), bool), memory)
 
     def beliefs(params: Params, timesteps: Timestep) -> DiagonalGaussian:
-        inputs = jax.vmap(read)(trees.at(timesteps, slice(1, None)))
+        # From the second step on; rolled, so that a trial of one step has one too.
+        inputs = jnp.roll(jax.vmap(read)(timesteps), -1, axis=0)
         _, features = core.sequence(params["core"], core.initial_carry(), inputs)
-        start = jnp.zeros((1, features.shape[1]), features.dtype)
-        features = jnp.concatenate([start, features])
+        features = jnp.concatenate([jnp.zeros_like(features[:1]), features[:-1]])
         return jax.vmap(partial(gaussian, params["posterior"]))(features)
 
     def sequence(params, timesteps):
         found = beliefs(params, timesteps)
         return jax.vmap(partial(act, params["head"]))(found, timesteps.observation)
 
-    length = None if core.max_length is None else core.max_length + 1
-    policy = Policy(init, initial_carry, apply, sequence, length, beliefs)
+    policy = Policy(init, initial_carry, apply, sequence, core.max_length, beliefs)
     check_policy(policy, environment)
     return policy

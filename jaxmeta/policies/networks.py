@@ -136,6 +136,15 @@ def mlp(
     return from_linen(module, environment)
 
 
+def between(x: jax.Array, low: float, high: float) -> jax.Array:
+    """``x`` where it is well between the bounds, and never beyond them.
+
+    It is smooth, so that what was pushed to a bound has a gradient to come back by.
+    """
+    x = high - jax.nn.softplus(high - x)
+    return low + jax.nn.softplus(x - low)
+
+
 def is_head(path: str) -> bool:
     """Whether a param of :func:`mlp` belongs to a last layer, of policy or critic."""
     return "_out/" in path

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gymnax.environments import spaces
 
 from jaxmeta import checks
-from jaxmeta.policies.adapters import check_policy, first_timestep
+from jaxmeta.policies.adapters import check_policy, first_timestep, to_act_in
 from jaxmeta.policies.memory import Core, gru
 from jaxmeta.policies.networks import MLP
 from jaxmeta.types import (
@@ -53,17 +53,11 @@ def recurrent(
         TypeError: if ``environment`` is none, or ``core`` no Core.
         ValueError: if a size or ``initial_std`` is not positive.
     """
-    if not isinstance(environment, Environment):
-        raise TypeError(
-            "environment must be an Environment, such as tasks.environment, got "
-            f"{type(environment).__name__}"
-        )
+    environment = to_act_in(environment)
     core = gru() if core is None else core
     if not isinstance(core, Core):
         raise TypeError(f"core must be a Core, such as policies.gru(64), got {core!r}")
-    if not isinstance(hidden, Sequence):
-        raise TypeError(f"hidden must be a sequence of sizes, got {hidden!r}")
-    hidden = tuple(checks.positive_int("hidden", width) for width in hidden)
+    hidden = checks.positive_ints("hidden", hidden)
     if not initial_std > 0:
         raise ValueError(f"initial_std must be positive, got {initial_std}")
     # A small last layer starts the policy close to uniform over actions.

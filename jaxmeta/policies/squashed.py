@@ -11,7 +11,7 @@ from gymnax.environments import spaces
 from jaxmeta import checks
 from jaxmeta.distributions import TanhGaussian
 from jaxmeta.policies.adapters import check_environment, from_linen
-from jaxmeta.policies.networks import Activation, Perceptron
+from jaxmeta.policies.networks import Activation, Perceptron, between
 from jaxmeta.types import Dataset, Environment, Policy
 
 # Beyond these the squashed Gaussian is a point, or two heaps at the bounds.
@@ -40,7 +40,8 @@ class SquashedMLP(linen.Module):
         mean, log_std = jnp.split(network(observation.reshape(-1)), 2)
         low = jnp.asarray(self.low, mean.dtype)
         high = jnp.asarray(self.high, mean.dtype)
-        return TanhGaussian(mean, _between(log_std), low, high)
+        log_std = between(log_std, _LOG_STD_LOW, _LOG_STD_HIGH)
+        return TanhGaussian(mean, log_std, low, high)
 
 
 def squashed(
@@ -95,12 +96,3 @@ def _bounds(environment: Environment) -> tuple[tuple[float, ...], tuple[float, .
             f"{environment.name} must be below the upper ones, {high}"
         )
     return tuple(map(float, low)), tuple(map(float, high))
-
-
-def _between(x: jax.Array) -> jax.Array:
-    """``x`` where it is well between the bounds of ``log_std``, and never beyond them.
-
-    It is smooth, so that what was pushed to a bound has a gradient to come back by.
-    """
-    x = _LOG_STD_HIGH - jax.nn.softplus(_LOG_STD_HIGH - x)
-    return _LOG_STD_LOW + jax.nn.softplus(x - _LOG_STD_LOW)

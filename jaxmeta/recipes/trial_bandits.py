@@ -28,6 +28,7 @@ def build_bandit(
     num_arms: int = 5,
     num_pulls: int = 10,
     size: int = 32,
+    hidden: tuple[int, ...] = (),
     num_tasks: int = 1024,
     outer_rate: float = 5e-3,
     decay_updates: int = 400,
@@ -42,6 +43,7 @@ def build_bandit(
         num_arms: arms.
         num_pulls: pulls in a trial.
         size: of the gated recurrent unit.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -54,6 +56,7 @@ def build_bandit(
         num_arms,
         num_pulls,
         policies.gru(size),
+        hidden=hidden,
         num_tasks=num_tasks,
         outer_rate=outer_rate,
         decay_updates=decay_updates,
@@ -69,6 +72,7 @@ def build_attention(
     num_arms: int = 5,
     num_pulls: int = 10,
     size: int = 32,
+    hidden: tuple[int, ...] = (),
     num_tasks: int = 512,
     outer_rate: float = 1e-3,
     decay_updates: int = 400,
@@ -83,6 +87,7 @@ def build_attention(
         num_arms: arms.
         num_pulls: pulls in a trial.
         size: of the transformer.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -95,6 +100,7 @@ def build_attention(
         num_arms,
         num_pulls,
         policies.attention(size, length=num_pulls),
+        hidden=hidden,
         num_tasks=num_tasks,
         outer_rate=outer_rate,
         decay_updates=decay_updates,

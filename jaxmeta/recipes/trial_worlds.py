@@ -14,6 +14,7 @@ def build_tabular(
     *,
     num_episodes: int = 10,
     size: int = 64,
+    hidden: tuple[int, ...] = (64,),
     num_tasks: int = 256,
     outer_rate: float = 2e-3,
     decay_updates: int = 1000,
@@ -27,6 +28,7 @@ def build_tabular(
     Args:
         num_episodes: episodes in a trial.
         size: of the gated recurrent unit.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -38,6 +40,7 @@ def build_tabular(
     return experiment(
         tasks.tabular_mdp(),
         policies.gru(size),
+        hidden=hidden,
         num_tasks=num_tasks,
         num_episodes=num_episodes,
         outer_rate=outer_rate,
@@ -55,6 +58,7 @@ def build_gridnavi(
     *,
     num_episodes: int = 4,
     size: int = 64,
+    hidden: tuple[int, ...] = (64,),
     num_tasks: int = 256,
     outer_rate: float = 2e-3,
     decay_updates: int = 600,
@@ -68,6 +72,7 @@ def build_gridnavi(
     Args:
         num_episodes: episodes in a trial.
         size: of the gated recurrent unit.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -79,6 +84,7 @@ def build_gridnavi(
     return experiment(
         tasks.gridnavi(),
         policies.gru(size),
+        hidden=hidden,
         num_tasks=num_tasks,
         num_episodes=num_episodes,
         outer_rate=outer_rate,
@@ -96,6 +102,7 @@ def build_darkroom(
     *,
     num_episodes: int = 2,
     size: int = 64,
+    hidden: tuple[int, ...] = (64,),
     num_tasks: int = 128,
     outer_rate: float = 2e-3,
     decay_updates: int = 500,
@@ -109,6 +116,7 @@ def build_darkroom(
     Args:
         num_episodes: episodes in a trial.
         size: of the gated recurrent unit.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -120,6 +128,7 @@ def build_darkroom(
     return experiment(
         tasks.dark_room(),
         policies.gru(size),
+        hidden=hidden,
         num_tasks=num_tasks,
         num_episodes=num_episodes,
         outer_rate=outer_rate,
@@ -137,6 +146,7 @@ def build_cartpole(
     *,
     num_episodes: int = 3,
     size: int = 64,
+    hidden: tuple[int, ...] = (64,),
     num_tasks: int = 64,
     outer_rate: float = 2e-3,
     decay_updates: int = 300,
@@ -150,6 +160,7 @@ def build_cartpole(
     Args:
         num_episodes: episodes in a trial.
         size: of the gated recurrent unit.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
         decay_updates: updates until it is zero.
@@ -168,6 +179,7 @@ def build_cartpole(
             },
         ),
         policies.gru(size),
+        hidden=hidden,
         num_tasks=num_tasks,
         num_episodes=num_episodes,
         outer_rate=outer_rate,

@@ -18,6 +18,7 @@ def experiment(
     distribution: TaskDistribution,
     core: Core,
     *,
+    hidden: tuple[int, ...],
     num_tasks: int,
     num_episodes: int,
     outer_rate: float,
@@ -34,6 +35,7 @@ def experiment(
     Args:
         distribution: of tasks.
         core: the memory.
+        hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         num_episodes: episodes in a trial.
         outer_rate: of Adam, at first.
@@ -46,7 +48,7 @@ def experiment(
         published: as in Experiment.
         optimum: as in Experiment.
     """
-    policy = policies.recurrent(distribution.environment, core=core)
+    policy = policies.recurrent(distribution.environment, core=core, hidden=hidden)
     learner = rl2(
         distribution,
         policy,
