@@ -226,13 +226,14 @@ def others() -> str:
 
 def bandits() -> str:
     """RL^2's table of bandits."""
-    found = read("rl2_bandit_10")
-    names = list(found["settings"][0]["references"])
+    results = [read(f"rl2_bandit_{pulls}") for pulls in (10, 100)]
+    settings = [one for found in results for one in found["settings"]]
+    names = list(settings[0]["references"])
     rows = []
-    for one in found["settings"]:
+    for one in settings:
         learned, arguments = one["rl2"]["total"], one["arguments"]
         played = [f"{one['references'][name]['mean']:.2f}" for name in names]
-        (optimum,) = one["rl2"]["optimum"]
+        optimum = one["rl2"]["optimum"]
         published = one["rl2"]["published"]["RL^2"][0]
         rows.append(
             [
@@ -240,19 +241,20 @@ def bandits() -> str:
                 *played,
                 f"**{learned['mean']:.3f} ± {learned['error']:.3f}**",
                 f"{published:.1f}",
-                f"{optimum:.3f}",
+                "" if optimum is None else f"{optimum[0]:.3f}",
             ]
         )
+    updates = ", ".join(str(f["settings"][0]["rl2"]["num_updates"]) for f in results)
     return (
         "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
-        f"{found['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean of "
-        f"{found['num_seeds']} seeds, with its standard error, after "
-        f"{found['settings'][0]['rl2']['num_updates']} updates. The optimum is exact, "
-        "by dynamic programming.\n\n"
+        f"{results[0]['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean "
+        f"of {results[0]['num_seeds']} seeds, with its standard error, after {updates} "
+        "updates. The optimum is exact, by dynamic programming, where it is known.\n\n"
         + table(
             ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
         )
-        + f"\n\n{versions(found)}."
+        + "\n\n"
+        + " ".join(f"{versions(found)}." for found in results)
     )
 
 

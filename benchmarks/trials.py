@@ -135,7 +135,14 @@ def main() -> None:
             name: play(tasks, agent, episodes, TASKS[recipe.name])
             for name, agent in agents.items()
         }
-        results.append({"arguments": arguments, "rl2": learned, "references": played})
+        results.append(
+            {
+                "arguments": arguments,
+                "options": options_of,
+                "rl2": learned,
+                "references": played,
+            }
+        )
         print(arguments, learned["total"], flush=True)
     harness.save(
         label,

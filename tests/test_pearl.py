@@ -414,7 +414,11 @@ def test_it_learns_to_infer_the_target(key):
         ({"replayed_tasks": 0}, ValueError, "replayed_tasks must be at least 1, got 0"),
         ({"batch_size": 1.5}, TypeError, r"batch_size must be an integer, got 1\.5"),
         ({"discount": 1.5}, ValueError, r"discount must lie in \[0, 1\], got 1\.5"),
-        ({"target_rate": -0.1}, ValueError, r"target_rate must lie in \[0, 1\]"),
+        ({"discount": "a"}, TypeError, "discount must be a number, got 'a'"),
+        ({"target_rate": 0}, ValueError, "target_rate must be positive"),
+        ({"target_rate": 1.1}, ValueError, r"target_rate must lie in \[0, 1\]"),
+        ({"target_entropy": "a"}, TypeError, "target_entropy must be a number"),
+        ({"target_entropy": jnp.nan}, ValueError, "target_entropy must be finite"),
         ({"kl_coefficient": -1}, ValueError, "kl_coefficient must be .* got -1"),
         ({"temperature": 0}, ValueError, "temperature must be positive .* got 0"),
         ({"critic_hidden": 8}, TypeError, "critic_hidden must be a sequence"),
@@ -460,6 +464,15 @@ def with_memory():
 def test_policies_it_cannot_train_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         learner(make())
+
+
+def test_the_whole_state_can_be_donated(key):
+    made = learner()
+    update = jax.jit(made.update, donate_argnums=1)
+    for _ in range(2):
+        state, _ = update(key, made.init(key))
+        state, _ = update(key, state)
+    assert int(state.step) == 2
 
 
 def test_a_dataset_is_refused():
