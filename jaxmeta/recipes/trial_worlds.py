@@ -16,12 +16,12 @@ def build_tabular(
     size: int = 64,
     hidden: tuple[int, ...] = (64,),
     num_tasks: int = 256,
-    outer_rate: float = 2e-3,
+    outer_rate: float = 3e-3,
     decay_updates: int = 1000,
-    discount: float = 0.99,
-    trace_decay: float = 0.3,
-    entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.5,
+    discount: float = 0.98,
+    trace_decay: float = 0.5,
+    entropy_coefficient: float = 0.05,
+    value_coefficient: float = 0.01,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
 
@@ -59,13 +59,13 @@ def build_gridnavi(
     num_episodes: int = 4,
     size: int = 64,
     hidden: tuple[int, ...] = (64,),
-    num_tasks: int = 256,
+    num_tasks: int = 64,
     outer_rate: float = 2e-3,
-    decay_updates: int = 600,
-    discount: float = 0.95,
+    decay_updates: int = 2500,
+    discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.5,
+    value_coefficient: float = 0.2,
 ) -> Experiment:
     """RL^2 on a grid with a hidden goal, in the protocol of VariBAD.
 
@@ -108,8 +108,8 @@ def build_darkroom(
     decay_updates: int = 500,
     discount: float = 0.99,
     trace_decay: float = 0.95,
-    entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.5,
+    entropy_coefficient: float = 0.03,
+    value_coefficient: float = 0.005,
 ) -> Experiment:
     """RL^2 in a dark room, whose one rewarding cell is to be found.
 
@@ -153,7 +153,7 @@ def build_cartpole(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.5,
+    value_coefficient: float = 0.01,
 ) -> Experiment:
     """RL^2 on cart-poles whose gravity and push differ, its sign included.
 
@@ -227,7 +227,7 @@ RECIPES = (
         "RL^2 searches a grid for its goal once, then goes straight to it",
         "GridNavi",
         build_gridnavi,
-        600,
+        2500,
         (4.0, 11.0714, 11.0714, 11.0714),
     ),
     _recipe(
