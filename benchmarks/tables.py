@@ -3,12 +3,12 @@
 ``python benchmarks/tables.py`` writes it into the README; a test holds it to them.
 """
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from sections import HERE, between, read, row, table, versions
+from tables_of_trials import bandits, memories, semicircle
+
 README = HERE.parent / "README.md"
 SECTION = re.compile(
     r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL
@@ -21,29 +21,9 @@ RECIPES = (
     "metasgd-navigation2d",
     "anil-navigation2d",
     "cavia-navigation2d",
+    "varibad-gridnavi",
+    "rl2-gridnavi",
 )
-
-
-def read(name: str) -> dict[str, Any]:
-    """One result."""
-    return json.loads((HERE / "results" / f"{name}.json").read_text())
-
-
-def versions(result: dict[str, Any]) -> str:
-    """Where it was measured, in words."""
-    found = result["versions"]
-    return (
-        f"{result['device']}, Python {found['python']}, jax {found['jax']}; "
-        f"`{result['command']}`"
-    )
-
-
-def row(label: str, values: list[float], errors: list[float] | None = None) -> str:
-    """A row of returns, with the standard errors over seeds if there are some."""
-    cells = [f"{value:.2f}" for value in values]
-    if errors is not None:
-        cells = [f"{c} ± {e:.2f}" for c, e in zip(cells, errors, strict=True)]
-    return " | ".join(["", label, *cells, ""]).strip()
 
 
 def navigation() -> str:
@@ -87,18 +67,6 @@ def speed() -> str:
         f"adaptation, of 100, and takes {quick['seconds']:.0f} s in all. "
         f"{versions(quick)}."
     )
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def between(found: dict[str, Any], index: int) -> str:
-    """A mean with its interval."""
-    mean, low, high = (found[end][index] for end in ("mean", "low", "high"))
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def trust_region() -> str:
@@ -224,40 +192,6 @@ def others() -> str:
     )
 
 
-def bandits() -> str:
-    """RL^2's table of bandits."""
-    results = [read(f"rl2_bandit_{pulls}") for pulls in (10, 100)]
-    settings = [one for found in results for one in found["settings"]]
-    names = list(settings[0]["references"])
-    rows = []
-    for one in settings:
-        learned, arguments = one["rl2"]["total"], one["arguments"]
-        played = [f"{one['references'][name]['mean']:.2f}" for name in names]
-        optimum = one["rl2"]["optimum"]
-        published = one["rl2"]["published"]["RL^2"][0]
-        rows.append(
-            [
-                f"{arguments['num_pulls']}, {arguments['num_arms']}",
-                *played,
-                f"**{learned['mean']:.3f} ± {learned['error']:.3f}**",
-                f"{published:.1f}",
-                "" if optimum is None else f"{optimum[0]:.3f}",
-            ]
-        )
-    updates = ", ".join(str(f["settings"][0]["rl2"]["num_updates"]) for f in results)
-    return (
-        "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
-        f"{results[0]['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean "
-        f"of {results[0]['num_seeds']} seeds, with its standard error, after {updates} "
-        "updates. The optimum is exact, by dynamic programming, where it is known.\n\n"
-        + table(
-            ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
-        )
-        + "\n\n"
-        + " ".join(f"{versions(found)}." for found in results)
-    )
-
-
 def render() -> str:
     """The section."""
     parts = (
@@ -268,6 +202,8 @@ def render() -> str:
         exploration,
         regression,
         bandits,
+        semicircle,
+        memories,
         others,
     )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
