@@ -105,7 +105,7 @@ def build_darkroom(
     hidden: tuple[int, ...] = (64,),
     num_tasks: int = 128,
     outer_rate: float = 2e-3,
-    decay_updates: int = 500,
+    decay_updates: int = 1000,
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.03,
@@ -235,7 +235,7 @@ RECIPES = (
         "RL^2 searches a dark room, then goes straight to what it found",
         "DarkRoom",
         build_darkroom,
-        500,
+        1000,
         (50.5, 91.99),
     ),
     _recipe(
