@@ -52,9 +52,9 @@ def main() -> None:
         curves[name] = {
             "mean": means.mean(0).tolist(),
             "per_seed": means.tolist(),
-            "standard_error_over_seeds": (
-                means.std(0, ddof=1) / len(means) ** 0.5
-            ).tolist(),
+            "standard_error_over_seeds": None
+            if len(means) == 1
+            else (means.std(0, ddof=1) / len(means) ** 0.5).tolist(),
         }
     harness.save(
         recipe.name.replace("-", "_"),

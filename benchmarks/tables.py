@@ -162,12 +162,10 @@ def others() -> str:
     for name in RECIPES:
         found = read(name.replace("-", "_"))
         curve, optimum = found["adaptation_curve"], found["optimum"]
-        cells = [
-            f"{mean:.2f} ± {error:.2f}"
-            for mean, error in zip(
-                curve["mean"], curve["standard_error_over_seeds"], strict=True
-            )
-        ]
+        errors = curve["standard_error_over_seeds"]
+        cells = [f"{mean:.2f}" for mean in curve["mean"]]
+        if errors is not None:
+            cells = [f"{c} ± {e:.2f}" for c, e in zip(cells, errors, strict=True)]
         best = "" if optimum is None else ", ".join(f"{best:.2f}" for best in optimum)
         seconds = sorted(found["training_seconds"])
         rows.append(
