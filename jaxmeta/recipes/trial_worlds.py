@@ -20,7 +20,7 @@ def build_tabular(
     decay_updates: int = 1000,
     discount: float = 0.98,
     trace_decay: float = 0.5,
-    entropy_coefficient: float = 0.05,
+    entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
