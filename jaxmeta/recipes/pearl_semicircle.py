@@ -18,8 +18,8 @@ def build(
     hidden: tuple[int, ...] = (64, 64),
     num_latents: int = 5,
     num_tasks: int = 8,
-    num_updates: int = 2,
-    num_test_updates: int = 3,
+    num_inner_updates: int = 2,
+    num_updates_test: int = 3,
     capacity: int = 1000,
     num_gradient_steps: int = 50,
     replayed_tasks: int = 32,
@@ -39,8 +39,8 @@ def build(
         hidden: sizes of the hidden layers of policy, critics and encoder.
         num_latents: size of the latent.
         num_tasks: new tasks per meta-update.
-        num_updates: draws of the posterior in a training task.
-        num_test_updates: draws of it in a test task.
+        num_inner_updates: draws of the posterior in a training task.
+        num_updates_test: draws of it in a test task.
         capacity: tasks in the replay.
         num_gradient_steps: per meta-update.
         replayed_tasks: tasks of a gradient step.
@@ -79,12 +79,12 @@ def build(
             critic_hidden=hidden,
             encoder_hidden=hidden,
         )
-        for draws in (num_updates, num_test_updates)
+        for draws in (num_inner_updates, num_updates_test)
     )
     oracle = _ORACLE_SPARSE if sparse else _ORACLE_DENSE
     # Goals are drawn from a continuum: those of the test were never trained on.
     return Experiment(
-        learner, test_learner, distribution, {}, (oracle,) * (num_test_updates + 1)
+        learner, test_learner, distribution, {}, (oracle,) * (num_updates_test + 1)
     )
 
 
