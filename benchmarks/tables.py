@@ -23,6 +23,7 @@ RECIPES = (
     "cavia-navigation2d",
     "varibad-gridnavi",
     "rl2-gridnavi",
+    "rl2-darkroom",
 )
 
 
