@@ -198,6 +198,7 @@ def _recipe(
     build: Callable[..., Experiment],
     num_updates: int,
     optimum: Sequence[float] | None,
+    expected_time: str = "not measured",
 ) -> Recipe:
     return Recipe(
         name=f"rl2-{name}",
@@ -209,7 +210,7 @@ def _recipe(
         num_test_tasks=10_000,
         published={},
         optimum=optimum,
-        expected_time="not measured",
+        expected_time=expected_time,
     )
 
 
@@ -229,6 +230,7 @@ RECIPES = (
         build_gridnavi,
         2500,
         (4.0, 11.0714, 11.0714, 11.0714),
+        "4 minutes on one CPU core",
     ),
     _recipe(
         "darkroom",
@@ -237,6 +239,7 @@ RECIPES = (
         build_darkroom,
         1000,
         (50.5, 91.99),
+        "7 minutes on one CPU core",
     ),
     _recipe(
         "cartpole",
