@@ -18,8 +18,8 @@ def build_tabular(
     num_tasks: int = 256,
     outer_rate: float = 3e-3,
     decay_updates: int = 1000,
-    discount: float = 0.98,
-    trace_decay: float = 0.5,
+    discount: float = 0.95,
+    trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
 ) -> Experiment:
