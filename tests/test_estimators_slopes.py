@@ -88,7 +88,7 @@ def test_slopes_on_decision_problems():
     Below four episodes the next order in 1/N still shows.
     """
     theta = np.random.default_rng(7).normal(size=6)
-    sizes = (4, 8, 12)
+    sizes = (4, 8, 16)
     with jax.enable_x64(True):
         tasks = jax.tree.map(
             lambda *leaves: jnp.stack(leaves), *en.three_tasks(stochastic=False)
@@ -99,19 +99,26 @@ def test_slopes_on_decision_problems():
         def biases(theta, drawn):
             def differences(tau):
                 limit = ex.limit_gradient(theta, tau, setting, 1)
-                dice, plain = (
+                dice, plain, lvc, first_order = (
                     ex.mean_meta_gradient(kind, theta, tau, setting, drawn, 1)
-                    for kind in ("dice", "plain")
+                    for kind in ("dice", "plain", "lvc", "first_order")
                 )
                 term = ex.mean_sampling_term(theta, tau, setting, drawn, 1)
                 finite = plain + term
-                return dice - limit, finite - limit, plain - limit, plain - finite
+                biased = (plain, lvc, first_order)
+                return (
+                    dice - limit,
+                    finite - limit,
+                    *(each - limit for each in biased),
+                    *(each - finite for each in biased),
+                )
 
             return [jnp.linalg.norm(each) for each in jax.vmap(differences)(tasks)]
 
         found = [biases(jnp.asarray(theta), en.counted(8, size)) for size in sizes]
-    dice, finite, plain_limit, plain_finite = np.array(found).T
+    dice, finite, *constant = np.array(found).T
     assert slope(sizes, dice) == pytest.approx(-1, abs=0.1)
     assert slope(sizes, finite) == pytest.approx(-1, abs=0.1)
-    assert slope(sizes, plain_limit) == pytest.approx(0, abs=0.1)
-    assert slope(sizes, plain_finite) == pytest.approx(0, abs=0.1)
+    for biases_of_one in constant:  # what else there is falls as 1/N
+        assert slope(sizes[1:], biases_of_one[1:]) == pytest.approx(0, abs=0.1)
+        assert biases_of_one.min() > 1e-3
