@@ -28,8 +28,8 @@ def gradient(core: policies.Core, length: int, num_trials: int):
     policy = policies.recurrent(environment, core=core)
     advantage = advantages.value_baseline(episodes_per_trial=num_episodes)
     loss = losses.clipped_surrogate(policy, advantage, entropy_coefficient=0.01)
-    key = jax.random.key(0)
-    params = policy.init(key)
+    key_init, key_task, key_act = jax.random.split(jax.random.key(0), 3)
+    params = policy.init(key_init)
 
     @jax.jit
     def act(key):
@@ -38,12 +38,12 @@ def gradient(core: policies.Core, length: int, num_trials: int):
             environment,
             policy,
             params,
-            tasks.sample(key),
+            tasks.sample(key_task),
             num_episodes=num_trials,
             length=length,
         )
 
-    trials = act(key)
+    trials = act(key_act)
     started = time.perf_counter()
     compiled = jax.jit(jax.grad(lambda p, t: loss(p, t)[0])).lower(params, trials)
     compiled = compiled.compile()

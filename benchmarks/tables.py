@@ -182,7 +182,8 @@ def others() -> str:
     return (
         "The other recipes: return before adaptation and after each unit of it (a "
         "gradient step, or an episode of a trial), mean and standard error over seeds, "
-        "final parameters on held-out tasks.\n\n"
+        "final parameters on held-out tasks; seconds of training on one of two cores, "
+        "other work running on the other.\n\n"
         + table(
             ["recipe", "return", "optimum", "seeds", "environment steps", "seconds"],
             rows,

@@ -23,12 +23,16 @@ def bandits() -> str:
                 "" if optimum is None else f"{optimum[0]:.3f}",
             ]
         )
-    updates = ", ".join(str(f["settings"][0]["rl2"]["num_updates"]) for f in results)
+    updates = " and ".join(
+        str(found["settings"][0]["rl2"]["num_updates"]) for found in results
+    )
     return (
         "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
         f"{results[0]['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean "
         f"of {results[0]['num_seeds']} seeds, with its standard error, after {updates} "
-        "updates. The optimum is exact, by dynamic programming, where it is known.\n\n"
+        "updates for 10 and 100 pulls; the latter with the settings `LONGER` "
+        "of `benchmarks/trials.py`. The optimum is exact, by dynamic programming, "
+        "where it is known.\n\n"
         + table(
             ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
         )
@@ -59,7 +63,7 @@ def semicircle() -> str:
         "trajectories (told the goal it is -3.84), and held-out goals that are within "
         f"{found['radius']} at its end. Means of {found['num_seeds']} seeds, "
         f"{found['num_test_tasks_per_seed']:,} goals each; VariBAD and RL² learn on "
-        "policy, and need more steps.\n\n"
+        "policy, and their settings are not tuned for so few steps.\n\n"
         + table(["method", "returns", "goals reached"], rows)
         + "\n\n![Return of the third trajectory by environment steps]"
         f"(benchmarks/results/semicircle.png)\n\n{versions(found)}."

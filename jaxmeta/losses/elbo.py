@@ -46,7 +46,7 @@ def elbo(
         stochastic: draw the latent; otherwise it is the mean of the belief.
 
     Source: Zintgraf, Shiarlis, Igl, Schulze, Gal, Hofmann and Whiteson, "VariBAD: A
-    Very Good Method for Bayes-Adaptive Deep RL via Meta-Learning", 2020, equation 8.
+    Very Good Method for Bayes-Adaptive Deep RL via Meta-Learning", 2020.
 
     Raises:
         TypeError: if ``decoder`` is none, or ``kl_weight`` no number.
