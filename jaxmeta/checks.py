@@ -1,10 +1,14 @@
-"""Checks of arguments, shared by the constructors: say what was given and allowed."""
+"""Checks of arguments, shared by the constructors: say what was given and allowed.
+
+Numbers that jax traces, because someone differentiates or maps a function of them, have
+no value yet: they pass.
+"""
 
 import difflib
 import math
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -88,6 +92,8 @@ def finite(name: str, value: Any) -> float:
         TypeError: if it is not a number.
         ValueError: if it is not finite.
     """
+    if isinstance(value, jax.core.Tracer):
+        return cast(float, value)
     number = _number(name, value)
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, got {value}")
@@ -101,6 +107,8 @@ def unit_interval(name: str, value: Any) -> None:
         TypeError: if it is not a number.
         ValueError: if it does not.
     """
+    if isinstance(value, jax.core.Tracer):
+        return
     if not 0.0 <= _number(name, value) <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
 
@@ -117,6 +125,8 @@ def positive(name: str, value: Any, *, or_zero: bool = False) -> float:
         TypeError: if it is not a number.
         ValueError: if it is negative, not finite, or zero where that is not allowed.
     """
+    if isinstance(value, jax.core.Tracer):
+        return cast(float, value)
     number = _number(name, value)
     if not math.isfinite(number) or number < 0 or (number == 0 and not or_zero):
         allowed = "finite and at least 0" if or_zero else "positive and finite"

@@ -8,7 +8,7 @@ import optax
 from jaxmeta import inner, learner, losses, outer, policies
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
-from jaxmeta.losses import AdvantageLoss, Loss
+from jaxmeta.losses import Loss
 from jaxmeta.types import (
     Dataset,
     Inner,
@@ -69,9 +69,10 @@ def policy_optimization(
     steps = learner.checked_length(
         tasks.environment, policy, length, episodes_per_trial or 1
     )
-    if isinstance(loss, AdvantageLoss):
-        _check_advantage(loss.advantage, episodes_per_trial)
-    losses.check_length(loss, length, tasks.environment)
+    with_advantages = losses.advantage_loss_of(loss)
+    if with_advantages is not None:
+        _check_advantage(with_advantages.advantage, episodes_per_trial)
+    losses.check_length(losses.at_update(loss, 0), length, tasks.environment)
     horizon = tasks.environment.horizon
     if episodes_per_trial is not None and length is not None and length < horizon:
         raise ValueError(

@@ -2,6 +2,12 @@
 
 from jaxmeta.losses.dice import dice, loaded_dice
 from jaxmeta.losses.elbo import elbo
+from jaxmeta.losses.schedules import (
+    ScheduledLoss,
+    advantage_loss_of,
+    at_update,
+    scheduled,
+)
 from jaxmeta.losses.supervised import (
     default_supervised,
     negative_log_likelihood,
@@ -21,6 +27,9 @@ from jaxmeta.losses.v_trace import v_trace
 __all__ = [
     "AdvantageLoss",
     "Loss",
+    "ScheduledLoss",
+    "advantage_loss_of",
+    "at_update",
     "check_length",
     "clipped_surrogate",
     "default_supervised",
@@ -31,6 +40,7 @@ __all__ = [
     "loaded_dice",
     "negative_log_likelihood",
     "policy_gradient",
+    "scheduled",
     "squared_error",
     "v_trace",
 ]

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmeta import checks
 from jaxmeta.advantages import Advantage, Estimate
 from jaxmeta.rollouts import unroll
 from jaxmeta.types import (
@@ -174,8 +175,7 @@ def clipped_surrogate(
     Raises:
         ValueError: if ``clip`` is not positive.
     """
-    if not clip > 0:
-        raise ValueError(f"clip must be positive, got {clip}")
+    clip = checks.positive("clip", clip)
 
     def surrogate(log_prob, old_log_prob, estimate, batch):
         del batch
@@ -259,7 +259,7 @@ def advantage_loss(
         gains = surrogate(log_prob, old_log_prob, estimate, batch)
         total = -jnp.sum(gains * weights) / count
         entropy = jnp.sum(output.distribution.entropy() * weights)
-        if entropy_coefficient:
+        if isinstance(entropy_coefficient, jax.Array) or entropy_coefficient:
             total = total - entropy_coefficient * entropy / count
         info = {"entropy": entropy / jnp.sum(weights)}
         if estimate.targets is not None and output.value is not None:

@@ -1,12 +1,22 @@
 """Policy optimization on the trials of a batch of tasks, all in one."""
 
+from functools import partial
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxmeta import checks, trees
-from jaxmeta.losses import Loss
+from jaxmeta.losses import Loss, at_update
 from jaxmeta.types import Outer
+
+
+class OnTrialsState(NamedTuple):
+    """The optimizer's state, and how many updates there were, ``[]`` int32."""
+
+    optimizer: Any
+    num_updates: jax.Array
 
 
 def on_trials(
@@ -26,7 +36,8 @@ def on_trials(
     The loss evaluates its advantages anew at every step, with the critic as it is then.
 
     Args:
-        loss: ``(params, batch [N, T]) -> (scalar to minimise, info)``.
+        loss: ``(params, batch [N, T]) -> (scalar to minimise, info)``, or one made by
+            ``losses.scheduled``.
         optimizer: an optax transform for the meta-params, which are those of the
             policy.
         num_epochs: how often each trial is learned from.
@@ -39,14 +50,16 @@ def on_trials(
     """
     num_epochs = checks.positive_int("num_epochs", num_epochs)
     num_minibatches = checks.positive_int("num_minibatches", num_minibatches)
-    value_and_gradient = jax.value_and_grad(loss, has_aux=True)
 
     def init(meta_params):
-        return trees.strong_types(optimizer.init(meta_params))
+        state = trees.strong_types(optimizer.init(meta_params))
+        return OnTrialsState(state, jnp.zeros((), jnp.int32))
 
-    def step(carry, batch):
+    def step(loss_now, carry, batch):
         params, state = carry
-        (value, info), gradients = value_and_gradient(params, batch)
+        (value, info), gradients = jax.value_and_grad(loss_now, has_aux=True)(
+            params, batch
+        )
         updates, state = optimizer.update(gradients, state, params)
         norm = trees.safe_norm(gradients)
         info = {**info, "meta_loss": value, "meta_gradient_norm": norm}
@@ -63,21 +76,23 @@ def on_trials(
         )
         num_trials = trials.reward.shape[0]
         check_minibatches(num_trials, num_minibatches)
+        learn = partial(step, at_update(loss, state.num_updates))
 
         def epoch(carry, key):
             if num_minibatches == 1:
-                return step(carry, trials)
+                return learn(carry, trials)
             order = jax.random.permutation(key, num_trials).reshape(num_minibatches, -1)
 
             def minibatch(carry, chosen):
-                return step(carry, jax.tree.map(lambda leaf: leaf[chosen], trials))
+                return learn(carry, jax.tree.map(lambda leaf: leaf[chosen], trials))
 
             carry, info = jax.lax.scan(minibatch, carry, order)
             return carry, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
 
-        (meta_params, state), info = jax.lax.scan(
-            epoch, (meta_params, state), jax.random.split(key, num_epochs)
+        (meta_params, optimizer_state), info = jax.lax.scan(
+            epoch, (meta_params, state.optimizer), jax.random.split(key, num_epochs)
         )
+        state = OnTrialsState(optimizer_state, state.num_updates + 1)
         return meta_params, state, jax.tree.map(lambda leaf: leaf[-1], info)
 
     return Outer(init, update)

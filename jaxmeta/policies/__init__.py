@@ -9,6 +9,7 @@ from jaxmeta.policies.adapters import (
 from jaxmeta.policies.attention import attention, snail
 from jaxmeta.policies.belief import belief
 from jaxmeta.policies.conditioning import ContextParams, with_context
+from jaxmeta.policies.critics import scale_values
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
@@ -33,6 +34,7 @@ __all__ = [
     "mlp",
     "reading",
     "recurrent",
+    "scale_values",
     "snail",
     "squashed",
     "truncated",

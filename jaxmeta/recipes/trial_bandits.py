@@ -36,6 +36,7 @@ def build_bandit(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 on Bernoulli bandits, in one trial of so many pulls.
 
@@ -46,11 +47,12 @@ def build_bandit(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return _experiment(
         num_arms,
@@ -64,6 +66,7 @@ def build_bandit(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
     )
 
 
@@ -80,6 +83,7 @@ def build_attention(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 with causal attention for a memory, on Bernoulli bandits.
 
@@ -90,11 +94,12 @@ def build_attention(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return _experiment(
         num_arms,
@@ -108,6 +113,7 @@ def build_attention(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
     )
 
 

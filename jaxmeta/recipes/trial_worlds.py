@@ -22,6 +22,7 @@ def build_tabular(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
 
@@ -31,11 +32,12 @@ def build_tabular(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return experiment(
         tasks.tabular_mdp(),
@@ -49,6 +51,7 @@ def build_tabular(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
         published={},
         optimum=(ORACLE_TABULAR,) * num_episodes,
     )
@@ -66,6 +69,7 @@ def build_gridnavi(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.2,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 on a grid with a hidden goal, in the protocol of VariBAD.
 
@@ -75,11 +79,12 @@ def build_gridnavi(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return experiment(
         tasks.gridnavi(),
@@ -93,6 +98,7 @@ def build_gridnavi(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
         published={},
         optimum=(4.0, *(11.0714,) * (num_episodes - 1)),
     )
@@ -110,6 +116,7 @@ def build_darkroom(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.03,
     value_coefficient: float = 0.005,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 in a dark room, whose one rewarding cell is to be found.
 
@@ -119,11 +126,12 @@ def build_darkroom(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return experiment(
         tasks.dark_room(),
@@ -137,6 +145,7 @@ def build_darkroom(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
         published={},
         optimum=(50.5, *(91.99,) * (num_episodes - 1)),
     )
@@ -154,6 +163,7 @@ def build_cartpole(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
+    value_scale: float = XX,
 ) -> Experiment:
     """RL^2 on cart-poles whose gravity and push differ, its sign included.
 
@@ -163,11 +173,12 @@ def build_cartpole(
         hidden: sizes of the hidden layers between memory and outputs.
         num_tasks: trials per update.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
     """
     return experiment(
         tasks.from_gymnax(
@@ -188,6 +199,7 @@ def build_cartpole(
         trace_decay=trace_decay,
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
+        value_scale=value_scale,
     )
 
 

@@ -27,10 +27,14 @@ def experiment(
     trace_decay: float,
     entropy_coefficient: float,
     value_coefficient: float,
+    value_scale: float,
     published: Mapping[str, Sequence[float | None]] | None = None,
     optimum: Sequence[float] | None = None,
 ) -> Experiment:
-    """RL^2 by proximal policy optimization, its rate falling to zero as a cosine.
+    """RL^2 by proximal policy optimization.
+
+    The rate falls to zero as a cosine, the entropy bonus as a line, so that the policy
+    is sure in the end.
 
     Args:
         distribution: of tasks.
@@ -39,16 +43,19 @@ def experiment(
         num_tasks: trials per update.
         num_episodes: episodes in a trial.
         outer_rate: of Adam, at first.
-        decay_updates: updates until it is zero.
+        decay_updates: updates until it and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error, which shares the memory
-            with the policy: the larger the returns, the smaller it has to be.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
         published: as in Experiment.
         optimum: as in Experiment.
     """
-    policy = policies.recurrent(distribution.environment, core=core, hidden=hidden)
+    policy = policies.scale_values(
+        policies.recurrent(distribution.environment, core=core, hidden=hidden),
+        value_scale,
+    )
     learner = rl2(
         distribution,
         policy,
@@ -63,6 +70,7 @@ def experiment(
             trace_decay=trace_decay,
             entropy_coefficient=entropy_coefficient,
             value_coefficient=value_coefficient,
+            value_scale=value_scale,
         ),
     )
     # Tasks are drawn from a continuum, or the test is of all there are.
@@ -79,6 +87,7 @@ def proximal(
     trace_decay: float,
     entropy_coefficient: float,
     value_coefficient: float,
+    value_scale: float,
 ) -> dict[str, Any]:
     """Arguments of ``rl2`` and ``varibad``: how the policy is optimized."""
     advantage = advantages.value_baseline(
@@ -94,11 +103,14 @@ def proximal(
         "outer_optimizer": optax.chain(
             optax.clip_by_global_norm(0.5), optax.adam(decay, eps=1e-5)
         ),
-        "outer_loss": losses.clipped_surrogate(
-            policy,
-            advantage,
-            entropy_coefficient=entropy_coefficient,
-            value_coefficient=value_coefficient,
+        "outer_loss": losses.scheduled(
+            lambda coefficient: losses.clipped_surrogate(
+                policy,
+                advantage,
+                entropy_coefficient=coefficient,
+                value_coefficient=value_coefficient / value_scale**2,
+            ),
+            optax.linear_schedule(entropy_coefficient, 0.0, decay_updates),
         ),
         "num_epochs": NUM_EPOCHS,
         "num_minibatches": NUM_MINIBATCHES,

@@ -36,6 +36,7 @@ def build(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
+    value_scale: float = XX,
     kl_weight: float = 0.01,
 ) -> Experiment:
     """VariBAD on a grid with a hidden goal.
@@ -48,21 +49,23 @@ def build(
         num_tasks: trials per update.
         outer_rate: of the policy's Adam, at first.
         model_rate: of the Adam of encoder and decoder, at first.
-        decay_updates: updates until both are zero.
+        decay_updates: updates until both and the entropy bonus are zero.
         discount: of the reward of a trial.
         trace_decay: lambda of the advantages.
-        entropy_coefficient: weight of the entropy bonus.
-        value_coefficient: weight of the critic's squared error.
+        entropy_coefficient: weight of the entropy bonus, at first.
+        value_coefficient: weight of the critic's squared error, in such units.
+        value_scale: unit of the critic, about the spread of returns.
         kl_weight: weight of the divergence of beliefs.
     """
     distribution = tasks.gridnavi()
     environment = distribution.environment
-    policy = policies.belief(
+    believing = policies.belief(
         environment,
         core=policies.gru(size),
         num_latents=num_latents,
         hidden=hidden,
     )
+    policy = policies.scale_values(believing, value_scale)
     decay = optax.cosine_decay_schedule(model_rate, decay_updates * NUM_MODEL_UPDATES)
     learner = varibad(
         distribution,
@@ -84,6 +87,7 @@ def build(
             trace_decay=trace_decay,
             entropy_coefficient=entropy_coefficient,
             value_coefficient=value_coefficient,
+            value_scale=value_scale,
         ),
     )
     optimum = (FIRST, *(LATER,) * (num_episodes - 1))
