@@ -36,7 +36,7 @@ def build_bandit(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 on Bernoulli bandits, in one trial of so many pulls.
 
@@ -83,7 +83,7 @@ def build_attention(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 with causal attention for a memory, on Bernoulli bandits.
 

@@ -22,7 +22,7 @@ def build_tabular(
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
 
@@ -69,7 +69,7 @@ def build_gridnavi(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.2,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 on a grid with a hidden goal, in the protocol of VariBAD.
 
@@ -116,7 +116,7 @@ def build_darkroom(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.03,
     value_coefficient: float = 0.005,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 in a dark room, whose one rewarding cell is to be found.
 
@@ -163,7 +163,7 @@ def build_cartpole(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.01,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
 ) -> Experiment:
     """RL^2 on cart-poles whose gravity and push differ, its sign included.
 

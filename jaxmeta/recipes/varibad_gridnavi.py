@@ -36,7 +36,7 @@ def build(
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
-    value_scale: float = XX,
+    value_scale: float = 1.0,
     kl_weight: float = 0.01,
 ) -> Experiment:
     """VariBAD on a grid with a hidden goal.
