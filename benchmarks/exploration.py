@@ -1,7 +1,7 @@
 """What a meta-gradient estimator is worth where an agent must look before it knows.
 
 ``python benchmarks/exploration.py``: every estimator on the sparse corners of the
-recipe ``e-maml-corners``, all seeds in one vmapped program.
+recipe ``e-maml-corners``, all seeds in one program.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Every method on 2D navigation with the same environment steps.
 
-``python benchmarks/methods.py``: all seeds of a method in one vmapped program; draws
+``python benchmarks/methods.py``: all seeds of a method in one program; draws
 the return after adaptation against environment steps, with its interval over seeds
 (of ES-MAML, that of the perturbed agents that act in training).
 """

@@ -1,6 +1,6 @@
 """PEARL, VariBAD and RL^2 on the half circle of goals, with equal environment steps.
 
-``python benchmarks/semicircle.py``: all seeds of a method in one vmapped program. Draws
+``python benchmarks/semicircle.py``: all seeds of a method in one program. Draws
 the return of the last of three trajectories against environment steps; counts the
 held-out goals that are reached at the end of each trajectory.
 """

@@ -1,6 +1,6 @@
 """Few-shot regression: the error after one update of 5, 10 and 20 shots.
 
-``python benchmarks/sinusoids.py``: all seeds in one vmapped program.
+``python benchmarks/sinusoids.py``: all seeds in one program.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """RL^2's two tables: learned and classical strategies, beside what is possible.
 
 ``python benchmarks/trials.py rl2-bandit --num-pulls 10 --num-arms 5 10 50`` trains all
-seeds of each setting in one vmapped program, and plays the classical strategies on as
+seeds of each setting in one program, and plays the classical strategies on as
 many held-out tasks; ``rl2-tabular --num-episodes 10`` likewise.
 """
 
@@ -17,17 +17,17 @@ from jaxmeta import recipes, references
 from jaxmeta.types import TaskDistribution
 
 TASKS = {"rl2-bandit": 100_000, "rl2-tabular": 10_000}
-# What longer trials need: returns are larger, so the critic weighs less and has layers
-# of its own, and the policy must not be sure too soon.
+# What longer trials need: the critic in larger units and with layers of its own, and
+# a policy that is not sure too soon.
 LONGER = {
     "size": 64,
     "hidden": (64,),
     "num_tasks": 256,
-    "outer_rate": 3e-3,
-    "discount": 0.98,
-    "trace_decay": 0.5,
+    "outer_rate": 6e-3,
+    "trace_decay": 0.9,
     "entropy_coefficient": 0.05,
-    "value_coefficient": 0.05,
+    "value_coefficient": 0.4,
+    "value_scale": 20.0,
 }
 
 

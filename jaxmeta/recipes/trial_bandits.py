@@ -31,12 +31,13 @@ def build_bandit(
     hidden: tuple[int, ...] = (),
     num_tasks: int = 1024,
     outer_rate: float = 5e-3,
-    decay_updates: int = 400,
+    decay_updates: int = 800,
     discount: float = 0.99,
     trace_decay: float = 0.3,
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
     value_scale: float = 1.0,
+    num_minibatches: int = 4,
 ) -> Experiment:
     """RL^2 on Bernoulli bandits, in one trial of so many pulls.
 
@@ -53,6 +54,7 @@ def build_bandit(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return _experiment(
         num_arms,
@@ -67,6 +69,7 @@ def build_bandit(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
     )
 
 
@@ -84,6 +87,7 @@ def build_attention(
     entropy_coefficient: float = 0.01,
     value_coefficient: float = 0.5,
     value_scale: float = 1.0,
+    num_minibatches: int = 4,
 ) -> Experiment:
     """RL^2 with causal attention for a memory, on Bernoulli bandits.
 
@@ -100,6 +104,7 @@ def build_attention(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return _experiment(
         num_arms,
@@ -114,6 +119,7 @@ def build_attention(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
     )
 
 
@@ -133,14 +139,16 @@ def _experiment(
     )
 
 
-def _recipe(name: str, summary: str, method: str, build: Any) -> Recipe:
+def _recipe(
+    name: str, summary: str, method: str, build: Any, num_updates: int
+) -> Recipe:
     return Recipe(
         name=name,
         summary=summary,
         method=method,
         tasks="Bernoulli bandit",
         build=build,
-        num_updates=400,
+        num_updates=num_updates,
         num_test_tasks=100_000,
         published={label: (value,) for label, value in BANDITS[10, 5].items()},
         optimum=(BAYES_OPTIMAL[10, 5],),
@@ -154,11 +162,13 @@ RECIPES = (
         "RL^2 learns to explore the arms of a bandit",
         "RL^2",
         build_bandit,
+        800,
     ),
     _recipe(
         "attention-bandit",
         "an agent that looks back with attention explores the arms of a bandit",
         "RL^2 with attention",
         build_attention,
+        400,
     ),
 )

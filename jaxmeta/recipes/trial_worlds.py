@@ -17,12 +17,13 @@ def build_tabular(
     hidden: tuple[int, ...] = (64,),
     num_tasks: int = 256,
     outer_rate: float = 3e-3,
-    decay_updates: int = 1000,
-    discount: float = 0.95,
-    trace_decay: float = 0.3,
-    entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.01,
-    value_scale: float = 1.0,
+    decay_updates: int = 1500,
+    discount: float = 0.97,
+    trace_decay: float = 0.5,
+    entropy_coefficient: float = 0.04,
+    value_coefficient: float = 0.1,
+    value_scale: float = 5.0,
+    num_minibatches: int = 8,
 ) -> Experiment:
     """RL^2 on random finite MDPs of 10 states, 5 actions and 10 steps.
 
@@ -38,6 +39,7 @@ def build_tabular(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return experiment(
         tasks.tabular_mdp(),
@@ -52,6 +54,7 @@ def build_tabular(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
         published={},
         optimum=(ORACLE_TABULAR,) * num_episodes,
     )
@@ -67,9 +70,10 @@ def build_gridnavi(
     decay_updates: int = 2500,
     discount: float = 0.99,
     trace_decay: float = 0.95,
-    entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.2,
-    value_scale: float = 1.0,
+    entropy_coefficient: float = 0.02,
+    value_coefficient: float = 0.25,
+    value_scale: float = 5.0,
+    num_minibatches: int = 4,
 ) -> Experiment:
     """RL^2 on a grid with a hidden goal, in the protocol of VariBAD.
 
@@ -85,6 +89,7 @@ def build_gridnavi(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return experiment(
         tasks.gridnavi(),
@@ -99,6 +104,7 @@ def build_gridnavi(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
         published={},
         optimum=(4.0, *(11.0714,) * (num_episodes - 1)),
     )
@@ -115,8 +121,9 @@ def build_darkroom(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.03,
-    value_coefficient: float = 0.005,
-    value_scale: float = 1.0,
+    value_coefficient: float = 0.4,
+    value_scale: float = 20.0,
+    num_minibatches: int = 4,
 ) -> Experiment:
     """RL^2 in a dark room, whose one rewarding cell is to be found.
 
@@ -132,6 +139,7 @@ def build_darkroom(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return experiment(
         tasks.dark_room(),
@@ -146,6 +154,7 @@ def build_darkroom(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
         published={},
         optimum=(50.5, *(91.99,) * (num_episodes - 1)),
     )
@@ -162,8 +171,9 @@ def build_cartpole(
     discount: float = 0.99,
     trace_decay: float = 0.95,
     entropy_coefficient: float = 0.01,
-    value_coefficient: float = 0.01,
-    value_scale: float = 1.0,
+    value_coefficient: float = 0.4,
+    value_scale: float = 20.0,
+    num_minibatches: int = 4,
 ) -> Experiment:
     """RL^2 on cart-poles whose gravity and push differ, its sign included.
 
@@ -179,6 +189,7 @@ def build_cartpole(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
     return experiment(
         tasks.from_gymnax(
@@ -200,6 +211,7 @@ def build_cartpole(
         entropy_coefficient=entropy_coefficient,
         value_coefficient=value_coefficient,
         value_scale=value_scale,
+        num_minibatches=num_minibatches,
     )
 
 
@@ -232,7 +244,7 @@ RECIPES = (
         "RL^2 learns to learn random finite MDPs within a trial",
         "random finite MDPs",
         build_tabular,
-        1000,
+        1500,
         (ORACLE_TABULAR,) * 10,
     ),
     _recipe(

@@ -11,7 +11,7 @@ from jaxmeta.policies import Core
 from jaxmeta.recipes.types import Experiment
 from jaxmeta.types import Policy, TaskDistribution
 
-NUM_EPOCHS = NUM_MINIBATCHES = 4
+NUM_EPOCHS = 4
 
 
 def experiment(
@@ -28,6 +28,7 @@ def experiment(
     entropy_coefficient: float,
     value_coefficient: float,
     value_scale: float,
+    num_minibatches: int,
     published: Mapping[str, Sequence[float | None]] | None = None,
     optimum: Sequence[float] | None = None,
 ) -> Experiment:
@@ -49,6 +50,7 @@ def experiment(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
         published: as in Experiment.
         optimum: as in Experiment.
     """
@@ -71,6 +73,7 @@ def experiment(
             entropy_coefficient=entropy_coefficient,
             value_coefficient=value_coefficient,
             value_scale=value_scale,
+            num_minibatches=num_minibatches,
         ),
     )
     # Tasks are drawn from a continuum, or the test is of all there are.
@@ -88,6 +91,7 @@ def proximal(
     entropy_coefficient: float,
     value_coefficient: float,
     value_scale: float,
+    num_minibatches: int,
 ) -> dict[str, Any]:
     """Arguments of ``rl2`` and ``varibad``: how the policy is optimized."""
     advantage = advantages.value_baseline(
@@ -97,7 +101,7 @@ def proximal(
         episodes_per_trial=num_episodes,
     )
     decay = optax.cosine_decay_schedule(
-        outer_rate, decay_updates * NUM_EPOCHS * NUM_MINIBATCHES
+        outer_rate, decay_updates * NUM_EPOCHS * num_minibatches
     )
     return {
         "outer_optimizer": optax.chain(
@@ -113,5 +117,5 @@ def proximal(
             optax.linear_schedule(entropy_coefficient, 0.0, decay_updates),
         ),
         "num_epochs": NUM_EPOCHS,
-        "num_minibatches": NUM_MINIBATCHES,
+        "num_minibatches": num_minibatches,
     }

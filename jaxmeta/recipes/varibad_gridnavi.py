@@ -34,9 +34,10 @@ def build(
     decay_updates: int = 2500,
     discount: float = 0.99,
     trace_decay: float = 0.95,
-    entropy_coefficient: float = 0.01,
+    entropy_coefficient: float = 0.02,
     value_coefficient: float = 0.5,
-    value_scale: float = 1.0,
+    value_scale: float = 5.0,
+    num_minibatches: int = 4,
     kl_weight: float = 0.01,
 ) -> Experiment:
     """VariBAD on a grid with a hidden goal.
@@ -55,6 +56,7 @@ def build(
         entropy_coefficient: weight of the entropy bonus, at first.
         value_coefficient: weight of the critic's squared error, in such units.
         value_scale: unit of the critic, about the spread of returns.
+        num_minibatches: steps of the optimizer per epoch, of which there are four.
         kl_weight: weight of the divergence of beliefs.
     """
     distribution = tasks.gridnavi()
@@ -88,6 +90,7 @@ def build(
             entropy_coefficient=entropy_coefficient,
             value_coefficient=value_coefficient,
             value_scale=value_scale,
+            num_minibatches=num_minibatches,
         ),
     )
     optimum = (FIRST, *(LATER,) * (num_episodes - 1))
