@@ -9,7 +9,9 @@ from jaxmeta import (
     environments,
     estimators,
     evaluation,
+    hyperparameters,
     inner,
+    lifetimes,
     losses,
     objectives,
     optimizers,
@@ -33,6 +35,7 @@ from jaxmeta.algorithms import (
     maml,
     maml_trpo,
     meta_sgd,
+    metagradient,
     multitask,
     pearl,
     promp,
@@ -43,6 +46,7 @@ from jaxmeta.algorithms import (
 from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
+from jaxmeta.lifetime_learner import lifetime_curve, lifetime_learner
 
 __version__ = "0.1.0"
 
@@ -64,13 +68,18 @@ __all__ = [
     "estimators",
     "evaluation",
     "fit",
+    "hyperparameters",
     "imaml",
     "inner",
+    "lifetime_curve",
+    "lifetime_learner",
+    "lifetimes",
     "losses",
     "maml",
     "maml_trpo",
     "meta_learner",
     "meta_sgd",
+    "metagradient",
     "multitask",
     "objectives",
     "optimizers",

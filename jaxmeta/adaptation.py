@@ -174,7 +174,9 @@ def adaptation_states(
         state, info = inner.update(key, meta_params, state, batch)
         return state, (state, info)
 
-    start = inner.init(experience.keys[0], meta_params)
+    start = experience.initial
+    if start is None:
+        start = inner.init(experience.keys[0], meta_params)
     steps = (experience.keys[1:], experience.support)
     # Few updates are worth laying out one after the other: on a CPU, what is inside a
     # loop does not run in parallel.

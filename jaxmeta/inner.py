@@ -11,6 +11,8 @@ from jaxmeta import optimizers, trees
 from jaxmeta.losses import Loss
 from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.posterior import posterior as posterior
+from jaxmeta.self_tuning import tuned as tuned
+from jaxmeta.self_tuning import with_critic as with_critic
 from jaxmeta.types import Info, Inner, Params
 
 

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxmeta import adaptation, trees
 from jaxmeta.advantages import steps_that_count
 from jaxmeta.losses import AdvantageLoss, Loss, evaluate
 from jaxmeta.outer import AdaptedDistributions, Objective
+from jaxmeta.rollouts import unroll
 from jaxmeta.sampling import SamplingTerm
-from jaxmeta.types import Experience, Inner, Params
+from jaxmeta.types import Experience, Inner, Params, Policy, Transition
 
 
 def after_adaptation(
@@ -45,6 +47,55 @@ def after_adaptation(
             term = sampling_term(inner, meta_params, states, experience, weights)
             total = total + term
         return total, info
+
+    return objective
+
+
+def bootstrapped(
+    inner: Inner,
+    policy: Policy,
+    target_loss: Loss,
+    target_optimizer: optax.GradientTransformation,
+    *,
+    num_matched: int,
+) -> Objective:
+    """How far the agent is from what it would become with more updates.
+
+    ``KL(pi_target || pi_K)``, averaged over the steps of the query. The target is the
+    agent after all ``K + L - 1`` inner updates of the experience and one step of
+    ``target_optimizer`` on ``target_loss``, which does not depend on the meta-params;
+    no gradient passes through it. The meta-gradient is that of the first ``K``.
+
+    Args:
+        inner: how data changes the agent; it is differentiated through.
+        policy: who acts.
+        target_loss: what the last step towards the target descends, on the query.
+        target_optimizer: of that step.
+        num_matched: ``K``.
+
+    Source: Flennerhag, Schroecker, Zahavy, van Hasselt, Silver and Singh,
+    "Bootstrapped Meta-Learning", 2022.
+    """
+
+    def distributions(params: Params, batch: Transition):
+        def along(trajectory):
+            return unroll(policy, params, trajectory, next_values=False)[0]
+
+        return jax.vmap(along)(batch).distribution
+
+    def objective(meta_params: Params, experience: Experience):
+        states, _ = adaptation.adaptation_states(meta_params, experience, inner=inner)
+        matched = inner.params(meta_params, trees.at(states, num_matched))
+        params = jax.lax.stop_gradient(inner.params(meta_params, trees.at(states, -1)))
+        gradients, info = jax.grad(target_loss, has_aux=True)(params, experience.query)
+        updates, _ = target_optimizer.update(
+            gradients, target_optimizer.init(params), params
+        )
+        target = jax.lax.stop_gradient(optax.apply_updates(params, updates))
+        divergence = distributions(target, experience.query).kl(
+            distributions(matched, experience.query)
+        )
+        return jnp.mean(divergence), info
 
     return objective
 

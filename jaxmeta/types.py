@@ -216,11 +216,14 @@ class Experience(NamedTuple):
             learned from ``support[k]``.
         query: transitions ``[N, T]`` of the adapted policy, or examples ``[N]`` that
             are not those of the support.
+        initial: the state of the inner learner before the updates; None: that of
+            ``Inner.init``, where adaptation starts anew.
     """
 
     keys: Key
     support: Any
     query: Any
+    initial: Any = None
 
 
 class Outer(NamedTuple):

@@ -15,13 +15,15 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # own line and those above it.
 LAYERS = [
     {"types", "distributions", "trees", "checks", "files"},
-    {"returns", "optimizers", "environments", "batching", "replay"},
+    {"returns", "optimizers", "environments", "batching", "replay", "hyperparameters"},
     {"tasks", "policies", "decoders"},
     {"rollouts", "bootstrapping", "advantages"},
     {
         "losses",
         "inner",
         "posterior",
+        "self_tuning",
+        "lifetimes",
         "adaptation",
         "outer",
         "sampling",
@@ -29,7 +31,7 @@ LAYERS = [
         "estimators",
         "implicit",
     },
-    {"learner", "evaluation", "diagnostics", "references"},
+    {"learner", "lifetime_learner", "evaluation", "diagnostics", "references"},
     {"algorithms", "checkpoint", "fit"},
     {"recipes"},
     {"plots", "runs", "cli", "__main__"},

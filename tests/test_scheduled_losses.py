@@ -184,6 +184,7 @@ def test_scales_of_critics_that_are_refused():
     with pytest.raises(ValueError, match="scale must be positive"):
         policies.scale_values(POLICY, 0.0)
     timestep = policies.first_timestep(BANDIT.environment)
+    scaled = policies.scale_values(blind, 2.0)
+    params = scaled.init(jax.random.key(0))
     with pytest.raises(ValueError, match="no critic whose values could be scaled"):
-        scaled = policies.scale_values(blind, 2.0)
-        scaled.apply(scaled.init(jax.random.key(0)), (), timestep)
+        scaled.apply(params, (), timestep)

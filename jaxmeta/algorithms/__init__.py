@@ -8,6 +8,7 @@ from jaxmeta.algorithms.imaml import imaml
 from jaxmeta.algorithms.maml import maml
 from jaxmeta.algorithms.maml_trpo import maml_trpo
 from jaxmeta.algorithms.meta_sgd import meta_sgd
+from jaxmeta.algorithms.metagradient import metagradient
 from jaxmeta.algorithms.multitask import multitask
 from jaxmeta.algorithms.pearl import pearl
 from jaxmeta.algorithms.promp import promp
@@ -24,6 +25,7 @@ __all__ = [
     "maml",
     "maml_trpo",
     "meta_sgd",
+    "metagradient",
     "multitask",
     "pearl",
     "promp",

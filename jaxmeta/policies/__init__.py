@@ -9,7 +9,12 @@ from jaxmeta.policies.adapters import (
 from jaxmeta.policies.attention import attention, snail
 from jaxmeta.policies.belief import belief
 from jaxmeta.policies.conditioning import ContextParams, with_context
-from jaxmeta.policies.critics import scale_values
+from jaxmeta.policies.critics import (
+    CriticParams,
+    check_memoryless,
+    scale_values,
+    with_critic,
+)
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
@@ -20,9 +25,11 @@ __all__ = [
     "MLP",
     "ContextParams",
     "Core",
+    "CriticParams",
     "Perceptron",
     "attention",
     "belief",
+    "check_memoryless",
     "check_policy",
     "first_timestep",
     "from_linen",
@@ -39,4 +46,5 @@ __all__ = [
     "squashed",
     "truncated",
     "with_context",
+    "with_critic",
 ]

@@ -1,7 +1,71 @@
-"""What a critic's numbers stand for."""
+"""Critics: one beside a policy, and what their numbers stand for."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
 
 from jaxmeta import checks
-from jaxmeta.types import Policy, PolicyOutput
+from jaxmeta.policies.adapters import first_timestep, to_act_in
+from jaxmeta.policies.networks import Perceptron
+from jaxmeta.types import Dataset, Environment, Params, Policy, PolicyOutput
+
+
+class CriticParams(NamedTuple):
+    """Params of a policy, and of a critic that is none of its own."""
+
+    policy: Params
+    critic: Params
+
+
+def with_critic(
+    policy: Policy, environment: Environment | Dataset, *, hidden: Sequence[int] = (64,)
+) -> Policy:
+    """A policy whose values are those of another network.
+
+    Its params are ``CriticParams``. What the policy itself makes of values, if it has a
+    critic of its own, is left to it: this one is for whoever judges it.
+
+    Args:
+        policy: one without memory.
+        environment: what it acts in.
+        hidden: sizes of the hidden layers of the critic, a perceptron with ReLU that
+            reads the observation.
+
+    Raises:
+        TypeError: if ``environment`` is none.
+        ValueError: if a size is below one, or the policy has memory.
+    """
+    environment = to_act_in(environment)
+    network = Perceptron(1, checks.positive_ints("hidden", hidden))
+    check_memoryless(policy, "with_critic")
+
+    def init(key):
+        key_policy, key_critic = jax.random.split(key)
+        observation = first_timestep(environment).observation.reshape(-1)
+        return CriticParams(
+            policy.init(key_policy), network.init(key_critic, observation)
+        )
+
+    def apply(params, carry, timestep):
+        output, carry = policy.apply(params.policy, carry, timestep)
+        value: Any = network.apply(params.critic, timestep.observation.reshape(-1))
+        return output._replace(value=value[0]), carry
+
+    return Policy(init, policy.initial_carry, apply)
+
+
+def check_memoryless(policy: Policy, needed_by: str) -> None:
+    """Check that a policy has no memory.
+
+    Raises:
+        ValueError: if it has.
+    """
+    if jax.tree.leaves(policy.initial_carry()):
+        raise ValueError(
+            f"policy: it has a memory, and {needed_by} needs one without; use "
+            "policies.mlp"
+        )
 
 
 def scale_values(policy: Policy, scale: float) -> Policy:

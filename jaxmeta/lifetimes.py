@@ -1,0 +1,175 @@
+"""Agents that live on from one meta-update to the next."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxmeta import batching, rollouts, trees
+from jaxmeta.rollouts import RolloutState
+from jaxmeta.types import (
+    Environment,
+    Experience,
+    Inner,
+    Key,
+    Params,
+    Policy,
+    Transition,
+)
+
+
+class Scores(NamedTuple):
+    """Returns of the episodes of ``N`` environments.
+
+    Attributes:
+        running: ``[N]`` of the episodes that go on.
+        last: ``[N]`` of those that ended last, zero before the first end.
+    """
+
+    running: jax.Array
+    last: jax.Array
+
+
+class Lifetime(NamedTuple):
+    """One agent in one task, in ``N`` copies of its environment; a batch adds ``[M]``.
+
+    Attributes:
+        task: it was born into.
+        agent: the state of the inner learner.
+        rollouts: where the copies of the environment stand, ``[N]``.
+        scores: how well it does.
+        age: ``[]`` int32, updates it has made.
+    """
+
+    task: Any
+    agent: Any
+    rollouts: RolloutState
+    scores: Scores
+    age: jax.Array
+
+
+def born(
+    key: Key,
+    meta_params: Params,
+    task: Any,
+    *,
+    environment: Environment,
+    policy: Policy,
+    inner: Inner,
+    num_environments: int,
+) -> Lifetime:
+    """A new agent at the start of its life.
+
+    Args:
+        key: consumed.
+        meta_params: of the inner learner.
+        task: it is born into.
+        environment: where it acts.
+        policy: how.
+        inner: how it learns; its ``init`` makes the agent.
+        num_environments: ``N``.
+    """
+    key_agent, key_start = jax.random.split(key)
+    starts = jax.vmap(lambda key: rollouts.start(key, environment, policy, task))(
+        jax.random.split(key_start, num_environments)
+    )
+    zeros = jnp.zeros(num_environments)
+    agent = jax.lax.stop_gradient(inner.init(key_agent, meta_params))
+    lifetime = Lifetime(task, agent, starts, Scores(zeros, zeros), jnp.int32(0))
+    return trees.strong_types(lifetime)
+
+
+def live(
+    key: Key,
+    meta_params: Params,
+    lifetime: Lifetime,
+    *,
+    environment: Environment,
+    policy: Policy,
+    inner: Inner,
+    num_updates: int,
+    length: int,
+    judged: bool = True,
+    task_batch_size: int | None = None,
+) -> tuple[Lifetime, Experience, jax.Array]:
+    """Act and update by turns, from where the lifetime stands, without gradients.
+
+    Environments go on where they stood: an episode may last over several updates.
+
+    Args:
+        key: consumed.
+        meta_params: how the agent learns.
+        lifetime: to go on with.
+        environment: where it acts.
+        policy: how.
+        inner: how it learns.
+        num_updates: ``K``.
+        length: ``T`` steps of each of ``N`` environments per update.
+        judged: whether the agent acts once more after the last update. Nothing learns
+            from that batch, so it can judge what was learned.
+        task_batch_size: under ``jax.vmap`` over lifetimes, acting is for all at once,
+            updates are for so many at a time; see ``batching.map_tasks``.
+
+    Returns:
+        The lifetime ``K`` updates later; the experience, support ``[K, N, T]`` and
+        query ``[N, T]`` (None unless ``judged``), with the agent of before as
+        ``initial``; and the mean return of the last episodes that had ended by the end
+        of each batch, ``[K + 1]`` or ``[K]``.
+    """
+    meta_params = jax.lax.stop_gradient(meta_params)
+    key_updates, key_act = jax.random.split(key)
+    keys = jax.random.split(key_updates, num_updates + 1)
+    num_batches = num_updates + judged
+    inner_update = batching.map_when_batched(inner.update, batch_size=task_batch_size)
+
+    def act(key, params, state):
+        return rollouts.rollout(
+            key, environment, policy, params, lifetime.task, state, length=length
+        )
+
+    def act_then_update(carry, step):
+        agent, states, scores = carry
+        key_act, key_update, is_last = step
+        num_environments = scores.last.shape[0]
+        batch, states = jax.vmap(act, in_axes=(0, None, 0))(
+            jax.random.split(key_act, num_environments),
+            inner.params(meta_params, agent),
+            states,
+        )
+        scores = jax.vmap(_count)(scores, batch)
+        agent = jax.lax.cond(
+            is_last,
+            lambda: agent,
+            lambda: inner_update(key_update, meta_params, agent, batch)[0],
+        )
+        return (agent, states, scores), (batch, jnp.mean(scores.last))
+
+    (agent, states, scores), (batches, returns) = jax.lax.scan(
+        act_then_update,
+        (lifetime.agent, lifetime.rollouts, lifetime.scores),
+        (
+            jax.random.split(key_act, num_batches),
+            jnp.roll(keys, -1)[:num_batches],  # keys[0] is that of Inner.init
+            jnp.arange(num_batches) == num_updates,
+        ),
+    )
+    experience = Experience(
+        keys=keys,
+        support=jax.tree.map(lambda leaf: leaf[:num_updates], batches),
+        query=trees.at(batches, -1) if judged else None,
+        initial=lifetime.agent,
+    )
+    age = lifetime.age + num_updates
+    return Lifetime(lifetime.task, agent, states, scores, age), experience, returns
+
+
+def _count(scores: Scores, transitions: Transition) -> Scores:
+    """The scores of one environment after ``[T]`` more steps."""
+
+    def step(scores, transition):
+        running = scores.running + transition.reward
+        ends = transition.terminated | transition.truncated
+        last = jnp.where(ends, running, scores.last)
+        return Scores(jnp.where(ends, 0.0, running), last), None
+
+    return jax.lax.scan(step, scores, transitions)[0]

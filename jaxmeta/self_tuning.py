@@ -1,0 +1,145 @@
+"""Inner learners that live on, whose own numbers are what is meta-learned."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+
+from jaxmeta import hyperparameters as numbers
+from jaxmeta import optimizers, trees
+from jaxmeta.hyperparameters import Hyperparameters
+from jaxmeta.losses import Loss
+from jaxmeta.policies.critics import CriticParams
+from jaxmeta.types import Inner, Key, Params
+
+Values = dict[str, jax.Array]
+MakeLoss = Callable[[Values], Loss]
+"""``(values of the hyper-parameters, by name) -> loss``."""
+
+MakeOptimizer = Callable[[Values], optax.GradientTransformation]
+
+
+class TunedState(NamedTuple):
+    """An agent's params, and the state of its optimizer."""
+
+    params: Params
+    optimizer: Any
+
+
+def tuned(
+    init: Callable[[Key], Params],
+    hyperparameters: Hyperparameters,
+    loss: MakeLoss,
+    optimizer: optax.GradientTransformation | MakeOptimizer,
+    *,
+    first_order: bool = False,
+) -> Inner:
+    """Gradient steps of an agent of its own, with numbers that are meta-learned.
+
+    ``theta_{k+1} = theta_k + optimizer_eta(grad loss_eta(theta_k, batch_k))`` from
+    ``theta_0 = init(key)``: the meta-params are ``eta``, the hyper-parameters as real
+    numbers (``hyperparameters.init``), and not where the agent starts.
+
+    Args:
+        init: ``key -> params`` of a new agent.
+        hyperparameters: their names and ranges.
+        loss: ``values -> loss`` that an update descends.
+        optimizer: any optax transform, or ``values -> transform``.
+        first_order: what an update made of the params before it does not reach the
+            meta-gradient: only how ``eta`` acts in each update itself, as if no update
+            depended on the one before it.
+
+    Source: Xu, van Hasselt and Silver, "Meta-Gradient Reinforcement Learning", 2018.
+
+    Raises:
+        TypeError: if ``hyperparameters`` are none.
+        ValueError: if there is none, or the optimizer has NaN meta-gradients.
+    """
+    numbers.check(hyperparameters)
+
+    def made(meta_params: Params) -> tuple[Loss, optax.GradientTransformation]:
+        values = numbers.values(hyperparameters, meta_params)
+        if isinstance(optimizer, optax.GradientTransformation):
+            return loss(values), optimizer
+        return loss(values), optimizer(values)
+
+    with jax.ensure_compile_time_eval():
+        _, first = made(numbers.init(hyperparameters))
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    optimizers.check_meta_differentiable(first, shapes, argument="inner_optimizer")
+
+    def start(key, meta_params):
+        params = trees.strong_types(init(key))
+        _, now = made(meta_params)
+        return TunedState(params, trees.strong_types(now.init(params)))
+
+    @jax.checkpoint
+    def update(key, meta_params, state, batch):
+        del key
+        loss_now, now = made(meta_params)
+        if first_order:
+            state = jax.lax.stop_gradient(state)
+        gradients, info = jax.grad(loss_now, has_aux=True)(state.params, batch)
+        updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
+        info = {**info, "gradient_norm": trees.safe_norm(gradients)}
+        params = optax.apply_updates(state.params, updates)
+        return TunedState(params, optimizer_state), info
+
+    return Inner(start, update, lambda meta_params, state: state.params)
+
+
+class JudgedState(NamedTuple):
+    """An agent's state, and its critic's."""
+
+    agent: Any
+    critic: TunedState
+
+
+def with_critic(
+    agent: Inner,
+    critic_init: Callable[[Key], Params],
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+) -> Inner:
+    """An agent, and a critic that learns beside it what the agent never sees.
+
+    Every update of the agent is one of the critic too, on the same batch. The params
+    are ``CriticParams``, those of a policy made by ``policies.with_critic``. Nothing of
+    the critic depends on the meta-params.
+
+    Args:
+        agent: the agent alone.
+        critic_init: ``key -> params`` of the critic.
+        loss: ``(CriticParams, batch) -> (scalar, info)``, which the critic descends.
+        optimizer: of the critic.
+
+    Source: Bonnet, Midgley and Laterre, "Debiasing Meta-Gradient Reinforcement Learning
+    by Learning the Outer Value Function", 2022.
+    """
+
+    def init(key, meta_params):
+        key_agent, key_critic = jax.random.split(key)
+        critic = trees.strong_types(critic_init(key_critic))
+        state = TunedState(critic, trees.strong_types(optimizer.init(critic)))
+        return JudgedState(agent.init(key_agent, meta_params), state)
+
+    def update(key, meta_params, state, batch):
+        params = agent.params(meta_params, state.agent)
+        acted, critic = jax.lax.stop_gradient((params, state.critic))
+        gradients = jax.grad(
+            lambda critic: loss(CriticParams(acted, critic), batch)[0]
+        )(critic.params)
+        gradients = jax.lax.stop_gradient(gradients)
+        updates, critic_state = optimizer.update(
+            gradients, critic.optimizer, critic.params
+        )
+        critic = TunedState(optax.apply_updates(critic.params, updates), critic_state)
+        learned, info = agent.update(key, meta_params, state.agent, batch)
+        info = {**info, "critic_gradient_norm": trees.safe_norm(gradients)}
+        return JudgedState(learned, jax.lax.stop_gradient(critic)), info
+
+    def params(meta_params, state):
+        return CriticParams(agent.params(meta_params, state.agent), state.critic.params)
+
+    return Inner(init, update, params)
