@@ -6,6 +6,7 @@ from jaxmeta.environments.dark_key_to_door import DarkKeyToDoor
 from jaxmeta.environments.dark_room import DarkRoom
 from jaxmeta.environments.gridnavi import GridNavi
 from jaxmeta.environments.navigation import Navigation2D, plot_trajectories
+from jaxmeta.environments.object_grid import ObjectGrid
 from jaxmeta.environments.probes import DelayedProbe, MatchProbe, TargetProbe
 from jaxmeta.environments.semicircle import Semicircle
 from jaxmeta.environments.tabular import TabularMDP
@@ -20,6 +21,7 @@ __all__ = [
     "GridNavi",
     "MatchProbe",
     "Navigation2D",
+    "ObjectGrid",
     "Semicircle",
     "TabularMDP",
     "TargetProbe",

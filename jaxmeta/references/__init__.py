@@ -24,6 +24,10 @@ from jaxmeta.references.grids import (
     darkroom_oracle,
 )
 from jaxmeta.references.learners import Reference, learner
+from jaxmeta.references.object_grid import (
+    object_grid_action_values,
+    object_grid_value,
+)
 from jaxmeta.references.planning import (
     action_values,
     optimistic_action_values,
@@ -48,6 +52,8 @@ __all__ = [
     "gridnavi_random",
     "indices",
     "learner",
+    "object_grid_action_values",
+    "object_grid_value",
     "optimistic_action_values",
     "tabular",
     "tabular_mdp_oracle",

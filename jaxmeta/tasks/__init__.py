@@ -14,6 +14,7 @@ from jaxmeta.tasks.exploration import (
     gridnavi,
     semicircle,
 )
+from jaxmeta.tasks.grid_worlds import grid_world, random_grids
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
@@ -41,10 +42,12 @@ __all__ = [
     "from_arrays",
     "from_gymnax",
     "gaussian_bandit",
+    "grid_world",
     "gridnavi",
     "log_uniform",
     "navigation2d",
     "normal",
+    "random_grids",
     "semicircle",
     "sinusoids",
     "supervised",
