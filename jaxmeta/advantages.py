@@ -17,7 +17,7 @@ from jaxmeta.types import Transition
 
 
 class Estimate(NamedTuple):
-    """Advantages of a batch ``[N, T]``, none of which is differentiable.
+    """Advantages of a batch ``[N, T]``, differentiable in the values they are made of.
 
     Attributes:
         advantages: what to weigh the log-probabilities with.
@@ -208,7 +208,6 @@ def value_baseline(
                 "advantage: value_baseline needs a policy with a critic; make one with "
                 "critic=True, or use linear_baseline or reward_to_go"
             )
-        values, next_values = jax.lax.stop_gradient((values, next_values))
         steps = bootstrapping.steps_of(
             batch, values, next_values, discount, episodes_per_trial
         )

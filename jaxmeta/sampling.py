@@ -20,8 +20,8 @@ import jax.numpy as jnp
 
 from jaxmeta import adaptation, trees
 from jaxmeta.advantages import Advantage, step_discounts, steps_that_count
+from jaxmeta.losses.advantage_loss import AdvantageLoss, evaluate
 from jaxmeta.losses.dice import traced
-from jaxmeta.losses.surrogates import AdvantageLoss, evaluate
 from jaxmeta.types import Experience, Inner, Params, Transition
 
 SamplingTerm = Callable[[Inner, Params, Any, Experience, Sequence[float]], jax.Array]

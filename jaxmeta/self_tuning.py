@@ -1,6 +1,7 @@
 """Inner learners that live on, whose own numbers are what is meta-learned."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import optax
 from jaxmeta import hyperparameters as numbers
 from jaxmeta import optimizers, trees
 from jaxmeta.hyperparameters import Hyperparameters
-from jaxmeta.losses import Loss
+from jaxmeta.losses import AdvantageLoss, Loss
 from jaxmeta.policies.critics import CriticParams
 from jaxmeta.types import Inner, Key, Params
 
@@ -65,7 +66,13 @@ def tuned(
         return loss(values), optimizer(values)
 
     with jax.ensure_compile_time_eval():
-        _, first = made(numbers.init(hyperparameters))
+        first_loss, first = made(numbers.init(hyperparameters))
+    if isinstance(first_loss, AdvantageLoss) and first_loss.judged_by is None:
+        raise ValueError(
+            "inner_loss: it hides from the meta-gradient how its targets depend on the "
+            "discount and on the critic; use losses.policy_gradient, likelihood_ratio "
+            "or clipped_surrogate"
+        )
     shapes = jax.eval_shape(init, jax.random.key(0))
     optimizers.check_meta_differentiable(first, shapes, argument="inner_optimizer")
 
@@ -80,7 +87,13 @@ def tuned(
         loss_now, now = made(meta_params)
         if first_order:
             state = jax.lax.stop_gradient(state)
-        gradients, info = jax.grad(loss_now, has_aux=True)(state.params, batch)
+        # Advantages hold still while an update descends, but they depend on what the
+        # updates before it made of the critic.
+        if isinstance(loss_now, AdvantageLoss) and loss_now.judged_by is not None:
+            descended = partial(loss_now.judged_by, critic_params=state.params)
+        else:
+            descended = loss_now
+        gradients, info = jax.grad(descended, has_aux=True)(state.params, batch)
         updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
         info = {**info, "gradient_norm": trees.safe_norm(gradients)}
         params = optax.apply_updates(state.params, updates)

@@ -11,8 +11,8 @@ import pytest
 import jaxmeta as jm
 from jaxmeta import losses, sampling
 from jaxmeta.estimators import Estimator
+from jaxmeta.losses.advantage_loss import advantage_loss
 from jaxmeta.losses.dice import traced
-from jaxmeta.losses.surrogates import advantage_loss
 
 SHAPE, RATE = (3, 2), 0.5
 THETA = np.random.default_rng(7).normal(size=6)

@@ -169,7 +169,7 @@ def test_bad_arguments():
     policy, advantage = table_policy(), advantages.reward_to_go()
     with pytest.raises(ValueError, match="average must be 'step' or 'episode', got 3"):
         losses.policy_gradient(policy, advantage, average=3)
-    with pytest.raises(ValueError, match="clip must be positive, got 0"):
+    with pytest.raises(ValueError, match="clip must be positive and finite, got 0"):
         losses.clipped_surrogate(policy, advantage, clip=0)
     batch = batch_of(PARAMS, ACTIONS, REWARDS)
     untrained = losses.policy_gradient(table_policy(critic=True), advantage)

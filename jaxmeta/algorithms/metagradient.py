@@ -83,7 +83,8 @@ def metagradient(
             never ends.
         outer_loss: ``values -> loss`` in place of the policy gradient; it is not
             differentiated by these values.
-        outer_discount: of the default outer loss; 1.0 by default.
+        outer_discount: of the default outer loss; 0.99 by default. A critic completes
+            episodes that a time limit cuts, so one without end needs it below one.
         outer_trace_decay: its lambda; 0.95 by default.
         critic_optimizer: of the outer critic; None: there is none.
         critic_hidden: sizes of its hidden layers.
@@ -203,7 +204,7 @@ def _outer_loss(judge: Policy, outer_loss: _OuterLoss, has_critic: bool) -> Make
     loss = losses.policy_gradient(
         judge,
         advantages.value_baseline(
-            discount=1.0 if discount is None else discount,
+            discount=0.99 if discount is None else discount,
             trace_decay=0.95 if trace_decay is None else trace_decay,
         ),
         value_coefficient=1.0 if has_critic else 0.0,

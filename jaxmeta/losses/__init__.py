@@ -1,5 +1,11 @@
 """Losses on a batch: ``loss(params, batch) -> (scalar to minimise, info)``."""
 
+from jaxmeta.losses.advantage_loss import (
+    AdvantageLoss,
+    Loss,
+    check_length,
+    evaluate,
+)
 from jaxmeta.losses.dice import dice, loaded_dice
 from jaxmeta.losses.elbo import elbo
 from jaxmeta.losses.schedules import (
@@ -14,11 +20,7 @@ from jaxmeta.losses.supervised import (
     squared_error,
 )
 from jaxmeta.losses.surrogates import (
-    AdvantageLoss,
-    Loss,
-    check_length,
     clipped_surrogate,
-    evaluate,
     likelihood_ratio,
     policy_gradient,
 )

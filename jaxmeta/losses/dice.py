@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxmeta import checks
 from jaxmeta.advantages import Advantage, Estimate
-from jaxmeta.losses.surrogates import AdvantageLoss, Average, advantage_loss
+from jaxmeta.losses.advantage_loss import AdvantageLoss, Average, advantage_loss
 from jaxmeta.returns import discounted_returns
 from jaxmeta.types import Policy, Transition
 

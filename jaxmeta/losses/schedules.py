@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import optax
 
-from jaxmeta.losses.surrogates import AdvantageLoss, Loss
+from jaxmeta.losses.advantage_loss import AdvantageLoss, Loss
 from jaxmeta.types import Info, Params, Transition
 
 

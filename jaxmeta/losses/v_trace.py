@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import advantages, bootstrapping, returns
-from jaxmeta.losses.surrogates import AdvantageLoss
+from jaxmeta.losses.advantage_loss import AdvantageLoss
 from jaxmeta.rollouts import unroll
 from jaxmeta.types import Params, Policy, Transition
 
