@@ -20,7 +20,7 @@ from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.recipes import Experiment, Recipe
-from jaxmeta.types import Key, MetaState, Params
+from jaxmeta.types import Key, MetaState
 
 Result = dict[str, Any]
 
@@ -132,8 +132,8 @@ def _finish(
         "wall_seconds": last["wall_seconds"],
         "compile_seconds": sum(row["compile_seconds"] for row in rows),
         "environment_steps": last["environment_steps"],
-        **_curves(recipe, experiment, state.meta_params, key_test),
-        "unit": "inner update" if experiment.test_learner.num_updates else "episode",
+        **_curves(recipe, experiment, state, key_test),
+        "unit": _unit(experiment),
         "published": {label: list(row) for label, row in published.items()},
         "optimum": None if optimum is None else list(optimum),
     }
@@ -142,18 +142,27 @@ def _finish(
     return result
 
 
+def _unit(experiment: Experiment) -> str:
+    """What lies between two columns of the curves."""
+    acts_anew = experiment.evaluate is None and experiment.test_learner.num_updates
+    return "inner update" if acts_anew else "episode"
+
+
 def _curves(
-    recipe: Recipe, experiment: Experiment, meta_params: Params, key: Key
+    recipe: Recipe, experiment: Experiment, state: MetaState, key: Key
 ) -> dict[str, Any]:
     """The adaptation curves with their intervals over held-out tasks."""
     key_curve, key_interval = jax.random.split(key)
-    sampled, mode = adaptation_curves(
-        key_curve,
-        experiment.test_learner,
-        meta_params,
-        experiment.test_tasks,
-        num_tasks=recipe.num_test_tasks,
-    )
+    if experiment.evaluate is None:
+        sampled, mode = adaptation_curves(
+            key_curve,
+            experiment.test_learner,
+            state.meta_params,
+            experiment.test_tasks,
+            num_tasks=recipe.num_test_tasks,
+        )
+    else:
+        sampled, mode = experiment.evaluate(key_curve, state, recipe.num_test_tasks)
     curves = {}
     for name, returns in (
         ("adaptation_curve", sampled),

@@ -192,7 +192,7 @@ def test_the_agent_does_not_see_the_outer_critic(key):
 
 
 def test_the_outer_critic_learns_the_outer_discount(key):
-    """A random agent gets one half a step, and so .5 / (1 - .9) = 5 at a discount of .9.
+    """A random agent gets one half a step, so .5 / (1 - .9) = 5 at a discount of .9.
 
     Its own discount is .1, and it never moves here.
     """

@@ -23,6 +23,14 @@ def test_a_recipe_traces_an_update_and_fits_its_numbers(name, key):
     state = jax.eval_shape(experiment.learner.init, key)
     after, info = jax.eval_shape(experiment.learner.update, key, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
+    if experiment.evaluate is not None:
+        curves = jax.eval_shape(lambda s: experiment.evaluate(key, s, 7), after)
+        assert len(curves) == 2
+        for curve in curves:
+            assert curve.shape[0] == 7
+            for row in (*recipe.published.values(), recipe.optimum or ()):
+                assert len(row) in (0, curve.shape[1])
+        return
     trained = info["returns"].shape[0]
     tested = (
         jax.eval_shape(

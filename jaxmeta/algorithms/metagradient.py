@@ -65,6 +65,8 @@ def metagradient(
     it looks further ahead than it differentiates. The agent goes on from after all
     ``K + L - 1`` updates of its own.
 
+    The info of an update has the value of every hyper-parameter too, by its name.
+
     Args:
         tasks: the distribution of tasks.
         policy: who acts, without memory.
@@ -137,7 +139,8 @@ def metagradient(
             found = objectives.bootstrapped(
                 agent, judge, loss, target_optimizer, num_matched=num_updates
             )
-        return found(meta_params, experience)
+        total, info = found(meta_params, experience)
+        return total, {**info, **values}
 
     return lifetime_learner(
         tasks,

@@ -2,6 +2,7 @@
 
 from jaxmeta import checks
 from jaxmeta.recipes import (
+    discounting_chain,
     emaml_corners,
     maml_navigation2d,
     maml_trpo_navigation2d,
@@ -23,6 +24,7 @@ RECIPES: dict[str, Recipe] = {
         *navigation2d.RECIPES,
         emaml_corners.RECIPE,
         pearl_semicircle.RECIPE,
+        *discounting_chain.RECIPES,
         *sinusoid.RECIPES,
         *small.RECIPES,
         *trial_bandits.RECIPES,

@@ -1,16 +1,29 @@
 """Which discount an agent should have, where the best reward is a late one."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
 import jax
 import jax.numpy as jnp
+import optax
 
-from jaxmeta import tasks
+from jaxmeta import hyperparameters, losses, policies, rollouts, tasks, trees
 from jaxmeta.advantages import Advantage, Estimate
-from jaxmeta.types import TaskDistribution, Transition
+from jaxmeta.algorithms import metagradient
+from jaxmeta.recipes.types import Experiment, Recipe
+from jaxmeta.types import Environment, TaskDistribution, Transition
 
 BEST_CHAIN = 3
 DELAYS = (1, 3, 10, 30, 100)
 REWARDS = (1.0, 1.0, 1.0, 1.1, 1.0)
 HORIZON = 100
+# By whether there is an outer critic: Bonnet, Midgley and Laterre, 2022.
+PUBLISHED = {
+    True: {"with outer critic": (1.078,)},
+    False: {"without outer critic": (1.0,)},
+    "normalized": {"advantages normalized": (1.1,)},
+}
 
 
 def chain() -> TaskDistribution:
@@ -66,7 +79,165 @@ def temporal_difference(
         found = batch.reward + discount * after - now
         if normalize:
             found = (found - jnp.mean(found)) / (jnp.std(found) + 1e-8)
-        found = jax.lax.stop_gradient(found) if False else found
         return Estimate(found, jnp.ones_like(found), None, now)
 
     return Advantage(estimate, True, False, None, 1.0, normalize)
+
+
+def build_metagradient(
+    *,
+    outer_critic: bool = True,
+    normalize: bool = False,
+    num_environments: int = 128,
+    inner_rate: float = 0.5,
+    outer_rate: float = 0.1,
+    discount: float = 0.95,
+    entropy_coefficient: float = 0.005,
+) -> Experiment:
+    """Meta-gradients of the discount, in an agent's one lifetime.
+
+    Args:
+        outer_critic: judge the agent by values of the outer discount, one, and not by
+            those of its own.
+        normalize: advantages to mean zero, variance one.
+        num_environments: episodes per batch.
+        inner_rate: of the agent's gradient descent.
+        outer_rate: of Adam, for the discount.
+        discount: at first; it stays between 0.9 and 1.
+        entropy_coefficient: weight of the agent's entropy bonus.
+    """
+    return _experiment(
+        None,
+        outer_critic=outer_critic,
+        normalize=normalize,
+        num_environments=num_environments,
+        inner_rate=inner_rate,
+        outer_rate=outer_rate,
+        discount=discount,
+        entropy_coefficient=entropy_coefficient,
+    )
+
+
+def build_bootstrapped(
+    *,
+    outer_critic: bool = True,
+    normalize: bool = False,
+    num_environments: int = 128,
+    inner_rate: float = 0.5,
+    target_rate: float = 0.5,
+    outer_rate: float = 0.1,
+    discount: float = 0.95,
+    entropy_coefficient: float = 0.005,
+) -> Experiment:
+    """Bootstrapped meta-gradients of the discount, in an agent's one lifetime.
+
+    Args:
+        outer_critic: make the target with values of the outer discount, one, and not
+            with those of the agent's own.
+        normalize: advantages to mean zero, variance one.
+        num_environments: episodes per batch.
+        inner_rate: of the agent's gradient descent.
+        target_rate: of the step towards the target.
+        outer_rate: of Adam, for the discount.
+        discount: at first; it stays between 0.9 and 1.
+        entropy_coefficient: weight of the agent's entropy bonus.
+    """
+    return _experiment(
+        optax.sgd(target_rate),
+        outer_critic=outer_critic,
+        normalize=normalize,
+        num_environments=num_environments,
+        inner_rate=inner_rate,
+        outer_rate=outer_rate,
+        discount=discount,
+        entropy_coefficient=entropy_coefficient,
+    )
+
+
+def _experiment(
+    target_optimizer: optax.GradientTransformation | None,
+    *,
+    outer_critic: bool,
+    normalize: bool,
+    num_environments: int,
+    inner_rate: float,
+    outer_rate: float,
+    discount: float,
+    entropy_coefficient: float,
+) -> Experiment:
+    """A linear policy whose values are exact, so that nothing else has to be learned.
+
+    A published curve is the return of the agent when it has learned.
+    """
+    distribution = chain()
+    environment = cast(Environment, distribution.environment)
+    policy = policies.mlp(environment, hidden=())
+    learner = metagradient(
+        distribution,
+        policy,
+        hyperparameters={"discount": hyperparameters.interval(discount, 0.9, 1.0)},
+        inner_loss=lambda values: losses.policy_gradient(
+            policy,
+            temporal_difference(values["discount"], normalize=normalize),
+            entropy_coefficient=entropy_coefficient,
+        ),
+        inner_optimizer=optax.sgd(inner_rate),
+        outer_loss=lambda values: losses.policy_gradient(
+            policy,
+            temporal_difference(
+                1.0,
+                values_of=None if outer_critic else values["discount"],
+                normalize=normalize,
+            ),
+        ),
+        outer_optimizer=optax.adam(outer_rate),
+        target_optimizer=target_optimizer,
+        num_lifetimes=1,
+        num_environments=num_environments,
+        length=HORIZON,
+    )
+
+    @partial(jax.jit, static_argnums=2)
+    def evaluate(key, state, num):
+        agent = trees.at(state.outer_state.lifetimes.agent, 0)
+
+        def returns(mode):
+            batch = rollouts.episodes(
+                key,
+                environment,
+                policy,
+                agent.params,
+                distribution.sample(key),
+                num_episodes=num,
+                length=HORIZON,
+                mode=mode,
+            )
+            return jnp.sum(batch.reward, axis=1, keepdims=True)
+
+        return returns(False), returns(True)
+
+    published = PUBLISHED["normalized" if normalize else outer_critic]
+    return Experiment(
+        learner, learner, distribution, published, (max(REWARDS),), evaluate
+    )
+
+
+def _recipe(name: str, method: str, build: Callable[..., Experiment]) -> Recipe:
+    return Recipe(
+        name=f"{name}-discounting-chain",
+        summary="an agent finds out how far it has to look ahead",
+        method=method,
+        tasks="DiscountingChain",
+        build=build,
+        num_updates=50_000,
+        num_test_tasks=10_000,
+        published=PUBLISHED[True],
+        optimum=(max(REWARDS),),
+        expected_time="12 minutes on one CPU core",
+    )
+
+
+RECIPES = (
+    _recipe("metagradient", "meta-gradients", build_metagradient),
+    _recipe("bmg", "bootstrapped meta-gradients", build_bootstrapped),
+)

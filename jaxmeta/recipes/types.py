@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from jaxmeta.types import MetaLearner, TaskDistribution
+import jax
+
+from jaxmeta.types import Key, MetaLearner, MetaState, TaskDistribution
 
 
 class Experiment(NamedTuple):
@@ -16,6 +18,9 @@ class Experiment(NamedTuple):
         test_tasks: held-out tasks.
         published: in place of the recipe's, where they depend on its arguments.
         optimum: likewise, wherever ``published`` is given.
+        evaluate: ``(key, state, num) -> (returns [num, columns] of sampled actions,
+            those of the mode)``, in place of the adaptation curve of ``test_learner``,
+            where what is judged is the agents that live and not the meta-params.
     """
 
     learner: MetaLearner
@@ -23,6 +28,7 @@ class Experiment(NamedTuple):
     test_tasks: TaskDistribution
     published: Mapping[str, Sequence[float | None]] | None = None
     optimum: Sequence[float] | None = None
+    evaluate: Callable[[Key, MetaState, int], tuple[jax.Array, jax.Array]] | None = None
 
 
 class Recipe(NamedTuple):
