@@ -76,6 +76,28 @@ def pearl(**options):
     return jm.pearl(CONTINUOUS, policy, **{**settings, **options})
 
 
+def metagradient(**options):
+    policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    settings = {
+        "hyperparameters": {
+            "discount": jm.hyperparameters.interval(0.9, 0.0, 1.0),
+            "rate": jm.hyperparameters.positive(0.1),
+        },
+        "inner_loss": lambda values: jm.losses.policy_gradient(
+            policy, jm.advantages.value_baseline(discount=values["discount"])
+        ),
+        "inner_optimizer": lambda values: optax.sgd(values["rate"]),
+        "outer_optimizer": optax.adam(1e-2),
+        "critic_optimizer": optax.adam(1e-2),
+        "num_lifetimes": 4,
+        "lifetime": 4,
+        "num_updates": 2,
+        "num_environments": 3,
+        "length": 5,
+    }
+    return jm.metagradient(TASKS, policy, **{**settings, **options})
+
+
 # A new method adds a row here.
 LEARNERS = {
     "maml": functools.partial(gradient_based, jm.maml),
@@ -104,10 +126,13 @@ LEARNERS = {
     ),
     "es_maml": functools.partial(gradient_based, jm.es_maml, sigma=0.1),
     "pearl": pearl,
+    "metagradient": metagradient,
 }
 
 
 WITHOUT_INNER_UPDATES = {"rl2", "multitask", "varibad"}
+# Their agents live on: there is no number of tasks or of episodes per update.
+LIVING = {"metagradient"}
 COLUMNS = {"multitask": 1}  # of a curve; of the others there are three
 # Methods that act on tasks of their own, and the returns that are possible there.
 TASKS_OF = {"pearl": CONTINUOUS}
@@ -150,7 +175,10 @@ def test_argument_names_are_the_same_everywhere(method):
     assert list(parameters)[:2] == ["tasks", "policy"]
     keywords = [p for p in parameters.values() if p.name not in ("tasks", "policy")]
     assert all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in keywords)
-    assert {"num_tasks", "num_episodes", "length"} <= set(parameters)
+    sizes = {"num_tasks", "num_episodes", "length"}
+    if method in LIVING:
+        sizes = {"num_lifetimes", "lifetime", "num_environments", "length"}
+    assert sizes <= set(parameters)
     assert "num_updates" in parameters or method in WITHOUT_INNER_UPDATES
 
 
@@ -245,6 +273,8 @@ def test_bad_numbers_are_named_when_the_learner_is_made(name, options, error, me
         pytest.skip("it has no such argument")
     if name in ("multitask", "pearl") and options == {"length": 4}:
         pytest.skip("its critic completes what is cut")
+    if name in LIVING:
+        pytest.skip("it has numbers of its own, and tests of them")
     with pytest.raises(error, match=message):
         LEARNERS[name](**options)
 
