@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from sections import HERE, between, read, row, table, versions
-from tables_of_trials import bandits, memories, semicircle
+from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
 SECTION = re.compile(
@@ -24,6 +24,8 @@ RECIPES = (
     "varibad-gridnavi",
     "rl2-gridnavi",
     "rl2-darkroom",
+    "rl2-cartpole",
+    "attention-bandit",
 )
 
 
@@ -202,6 +204,7 @@ def render() -> str:
         exploration,
         regression,
         bandits,
+        finite_mdps,
         semicircle,
         memories,
         others,

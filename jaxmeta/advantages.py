@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import bootstrapping, checks, returns
+from jaxmeta import bootstrapping, checks, returns, trees
 from jaxmeta.types import Transition
 
 
@@ -45,6 +45,7 @@ class Advantage(NamedTuple):
         discount: of the returns.
         normalize: whether advantages are shifted and scaled, so no longer in units of
             the return.
+        discount_steps: whether they count from the start of an episode.
     """
 
     estimate: Callable[[Transition, jax.Array | None, jax.Array | None], Estimate]
@@ -53,6 +54,7 @@ class Advantage(NamedTuple):
     episodes_per_trial: int | None
     discount: float
     normalize: bool
+    discount_steps: bool = False
 
     @property
     def needs_next_values(self) -> bool:
@@ -111,11 +113,11 @@ def custom_baseline(
     def estimate(batch, values, next_values):
         del values, next_values
         to_go, weights = _first_episode_returns(batch, discount)
-        baselines = jax.lax.stop_gradient(baseline(batch))
+        baselines = baseline(batch)
         found = Estimate(to_go - baselines, weights, None, baselines)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, True, False, None, discount, normalize)
+    return Advantage(estimate, True, False, None, discount, normalize, discount_steps)
 
 
 def linear_baseline(
@@ -224,7 +226,9 @@ def value_baseline(
         found = Estimate(advantages, steps.weights, advantages + values, values)
         return _finish(found, batch, discount, normalize, discount_steps)
 
-    return Advantage(estimate, False, True, episodes_per_trial, discount, normalize)
+    return Advantage(
+        estimate, False, True, episodes_per_trial, discount, normalize, discount_steps
+    )
 
 
 def step_discounts(batch: Transition, discount: float) -> jax.Array:
@@ -281,7 +285,7 @@ def _finish(
         count = jnp.sum(weights)
         mean = jnp.sum(advantages * weights) / count
         variance = jnp.sum(weights * (advantages - mean) ** 2) / count
-        scale = jnp.sqrt(variance) + 1e-8
+        scale = trees.safe_sqrt(variance) + 1e-8
         advantages, baselines = (advantages - mean) / scale, (baselines + mean) / scale
     if discount_steps:
         discounts = step_discounts(batch, discount)

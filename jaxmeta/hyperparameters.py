@@ -1,7 +1,8 @@
 """Numbers of an algorithm that are meta-learned, each kept in its range."""
 
+import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ class Hyperparameter(NamedTuple):
         forward: ``real -> value in the range``, increasing.
     """
 
-    start: float
+    start: Any
     forward: Callable[[jax.Array], jax.Array]
 
 
@@ -41,12 +42,12 @@ def interval(start: float, low: float, high: float) -> Hyperparameter:
     start = checks.finite("start", start)
     if not low < high:
         raise ValueError(f"low must be below high, got low={low} and high={high}")
-    if not low < start < high:
+    if not isinstance(start, jax.core.Tracer) and not low < start < high:
         raise ValueError(
             f"start must lie between low={low} and high={high}, got {start}"
         )
     part = (start - low) / (high - low)
-    real = float(jnp.log(part) - jnp.log1p(-part))
+    real = _log(part) - _log(1.0 - part)
     return Hyperparameter(real, lambda x: low + (high - low) * jax.nn.sigmoid(x))
 
 
@@ -57,7 +58,7 @@ def positive(start: float) -> Hyperparameter:
         TypeError: if ``start`` is no number.
         ValueError: if it is not positive.
     """
-    return Hyperparameter(float(jnp.log(checks.positive("start", start))), jnp.exp)
+    return Hyperparameter(_log(checks.positive("start", start)), jnp.exp)
 
 
 def real(start: float) -> Hyperparameter:
@@ -68,6 +69,11 @@ def real(start: float) -> Hyperparameter:
         ValueError: if it is not finite.
     """
     return Hyperparameter(checks.finite("start", start), lambda x: x)
+
+
+def _log(x: Any) -> Any:
+    """Of a number as a number, also where others are traced."""
+    return jnp.log(x) if isinstance(x, jax.core.Tracer) else math.log(x)
 
 
 def check(hyperparameters: Hyperparameters) -> None:

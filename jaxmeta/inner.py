@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import optimizers, trees
+from jaxmeta.learned_rules import learned_rule as learned_rule
 from jaxmeta.losses import Loss
 from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.posterior import posterior as posterior

@@ -55,7 +55,8 @@ def lifetime_learner(
     all ages are present at any time.
 
     Its info holds ``returns`` ``[K + 1]``, the mean return of the episodes that ended
-    last in each environment, ``environment_steps``, and the info of the outer learner.
+    last in each environment (zero as long as none has), ``environment_steps``, and the
+    info of the outer learner.
 
     Args:
         tasks: the distribution of tasks.
@@ -132,7 +133,8 @@ def lifetime_learner(
         steps = num_lifetimes * (num_updates + 1) * num_environments * length
         info = {
             **info,
-            "returns": jnp.mean(returns, axis=0),
+            "returns": jnp.sum(returns.mean * returns.share, axis=0)
+            / jnp.maximum(jnp.sum(returns.share, axis=0), 1e-8),
             "environment_steps": jnp.asarray(steps, jnp.int32),
         }
         kept = LifetimesState(outer_state, living)
@@ -232,7 +234,7 @@ def _curve(
                 judged=False,
                 **parts,
             )
-            return lifetime, returns[0]
+            return lifetime, returns.mean[0]
 
         return jax.lax.scan(step, start, jax.random.split(key_live, num_updates))[1]
 

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import batching, rollouts, trees
+from jaxmeta import batching, losses, rollouts, trees
+from jaxmeta.losses import AdvantageLoss
 from jaxmeta.rollouts import RolloutState
 from jaxmeta.types import (
     Environment,
@@ -24,10 +25,24 @@ class Scores(NamedTuple):
     Attributes:
         running: ``[N]`` of the episodes that go on.
         last: ``[N]`` of those that ended last, zero before the first end.
+        has_ended: ``[N]`` bool, whether there was one.
     """
 
     running: jax.Array
     last: jax.Array
+    has_ended: jax.Array
+
+
+class Returns(NamedTuple):
+    """How well an agent did by the end of each of ``B`` batches.
+
+    Attributes:
+        mean: ``[B]`` return of the episodes that ended last, zero without any.
+        share: ``[B]`` of the environments in which an episode had ended.
+    """
+
+    mean: jax.Array
+    share: jax.Array
 
 
 class Lifetime(NamedTuple):
@@ -75,7 +90,8 @@ def born(
     )
     zeros = jnp.zeros(num_environments)
     agent = jax.lax.stop_gradient(inner.init(key_agent, meta_params))
-    lifetime = Lifetime(task, agent, starts, Scores(zeros, zeros), jnp.int32(0))
+    scores = Scores(zeros, zeros, jnp.zeros(num_environments, bool))
+    lifetime = Lifetime(task, agent, starts, scores, jnp.int32(0))
     return trees.strong_types(lifetime)
 
 
@@ -91,7 +107,7 @@ def live(
     length: int,
     judged: bool = True,
     task_batch_size: int | None = None,
-) -> tuple[Lifetime, Experience, jax.Array]:
+) -> tuple[Lifetime, Experience, Returns]:
     """Act and update by turns, from where the lifetime stands, without gradients.
 
     Environments go on where they stood: an episode may last over several updates.
@@ -113,8 +129,7 @@ def live(
     Returns:
         The lifetime ``K`` updates later; the experience, support ``[K, N, T]`` and
         query ``[N, T]`` (None unless ``judged``), with the agent of before as
-        ``initial``; and the mean return of the last episodes that had ended by the end
-        of each batch, ``[K + 1]`` or ``[K]``.
+        ``initial``; and the returns by the end of each batch, ``[K + 1]`` or ``[K]``.
     """
     meta_params = jax.lax.stop_gradient(meta_params)
     key_updates, key_act = jax.random.split(key)
@@ -142,7 +157,7 @@ def live(
             lambda: agent,
             lambda: inner_update(key_update, meta_params, agent, batch)[0],
         )
-        return (agent, states, scores), (batch, jnp.mean(scores.last))
+        return (agent, states, scores), (batch, _returns(scores))
 
     (agent, states, scores), (batches, returns) = jax.lax.scan(
         act_then_update,
@@ -163,6 +178,43 @@ def live(
     return Lifetime(lifetime.task, agent, states, scores, age), experience, returns
 
 
+def check_loss(name: str, loss: Any) -> None:
+    """Check that a loss makes sense of batches that start and end anywhere.
+
+    Args:
+        name: of the argument, for the error.
+        loss: a loss.
+
+    Raises:
+        TypeError: if it is no function, or scheduled.
+        ValueError: if its advantages count from the start of an episode or of a trial,
+            or need its end.
+    """
+    if not callable(loss):
+        raise TypeError(f"{name} must give a loss, got {loss!r}")
+    losses.check_not_scheduled(**{name: loss})
+    if not isinstance(loss, AdvantageLoss):
+        return
+    advantage = loss.advantage
+    what = {
+        "need complete episodes": advantage.needs_complete_episodes,
+        "are those of trials": advantage.episodes_per_trial is not None,
+        "discount steps from the start": advantage.discount_steps,
+    }
+    for reason, is_so in what.items():
+        if is_so:
+            raise ValueError(
+                f"{name}: its advantages {reason}, and a batch of an agent that lives "
+                "on starts and ends in the middle of episodes; use value_baseline with "
+                "a critic"
+            )
+
+
+def _returns(scores: Scores) -> Returns:
+    share = jnp.mean(scores.has_ended)
+    return Returns(jnp.mean(scores.last) / jnp.where(share > 0, share, 1.0), share)
+
+
 def _count(scores: Scores, transitions: Transition) -> Scores:
     """The scores of one environment after ``[T]`` more steps."""
 
@@ -170,6 +222,7 @@ def _count(scores: Scores, transitions: Transition) -> Scores:
         running = scores.running + transition.reward
         ends = transition.terminated | transition.truncated
         last = jnp.where(ends, running, scores.last)
-        return Scores(jnp.where(ends, 0.0, running), last), None
+        has_ended = scores.has_ended | ends
+        return Scores(jnp.where(ends, 0.0, running), last, has_ended), None
 
     return jax.lax.scan(step, scores, transitions)[0]

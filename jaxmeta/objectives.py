@@ -21,6 +21,7 @@ def after_adaptation(
     *,
     weights: Sequence[float] = (1.0,),
     sampling_term: SamplingTerm | None = None,
+    regularizer: str | None = None,
 ) -> Objective:
     """The outer loss of the adapted params on what they did, ``L(theta_K, query)``.
 
@@ -30,13 +31,17 @@ def after_adaptation(
         weights: of the outer loss after each of the last inner updates, the very last
             one at the end.
         sampling_term: adds how the support data itself depends on the meta-params.
+        regularizer: an entry of the info of an inner update, whose mean over updates is
+            added; None: nothing is.
 
     Returns:
         ``(meta_params, experience of one task) -> (scalar, info)``.
     """
 
     def objective(meta_params: Params, experience: Experience):
-        states, _ = adaptation.adaptation_states(meta_params, experience, inner=inner)
+        states, inner_info = adaptation.adaptation_states(
+            meta_params, experience, inner=inner
+        )
         num_updates = experience.keys.shape[0] - 1
         total, info = jnp.zeros(()), {}
         for update, weight in enumerate(weights, start=num_updates + 1 - len(weights)):
@@ -46,6 +51,9 @@ def after_adaptation(
         if sampling_term is not None:
             term = sampling_term(inner, meta_params, states, experience, weights)
             total = total + term
+        if regularizer is not None:
+            found = jnp.mean(inner_info[regularizer])
+            total, info = total + found, {**info, regularizer: found}
         return total, info
 
     return objective
@@ -84,9 +92,22 @@ def bootstrapped(
         return jax.vmap(along)(batch).distribution
 
     def objective(meta_params: Params, experience: Experience):
-        states, _ = adaptation.adaptation_states(meta_params, experience, inner=inner)
-        matched = inner.params(meta_params, trees.at(states, num_matched))
-        params = jax.lax.stop_gradient(inner.params(meta_params, trees.at(states, -1)))
+        # Only the way to what is matched is differentiated, so it goes on apart.
+        until = experience._replace(
+            keys=experience.keys[: num_matched + 1],
+            support=jax.tree.map(lambda leaf: leaf[:num_matched], experience.support),
+        )
+        states, _ = adaptation.adaptation_states(meta_params, until, inner=inner)
+        state = trees.at(states, -1)
+        matched = inner.params(meta_params, state)
+        fixed, state = jax.lax.stop_gradient((meta_params, state))
+        after = experience._replace(
+            keys=experience.keys[num_matched:],
+            support=jax.tree.map(lambda leaf: leaf[num_matched:], experience.support),
+            initial=state,
+        )
+        states, _ = adaptation.adaptation_states(fixed, after, inner=inner)
+        params = inner.params(fixed, trees.at(states, -1))
         gradients, info = jax.grad(target_loss, has_aux=True)(params, experience.query)
         updates, _ = target_optimizer.update(
             gradients, target_optimizer.init(params), params

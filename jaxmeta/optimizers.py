@@ -73,7 +73,11 @@ def masked(
 
 
 def check_meta_differentiable(
-    optimizer: optax.GradientTransformation, params: Any, *, argument: str
+    optimizer: optax.GradientTransformation,
+    params: Any,
+    *,
+    argument: str,
+    first_order_helps: bool = True,
 ) -> None:
     """Raise if the derivative of an update by its gradient is not finite at zero.
 
@@ -84,6 +88,7 @@ def check_meta_differentiable(
         optimizer: the transform to test, on two updates in a row.
         params: a pytree of arrays (or shapes) the optimizer is meant for.
         argument: the name of the argument, for the message.
+        first_order_helps: whether there would be no derivative with first_order=True.
 
     Raises:
         ValueError: if it is not, naming the safe transforms.
@@ -95,11 +100,12 @@ def check_meta_differentiable(
     except jax.errors.ConcretizationTypeError:
         return
     if not finite:
+        instead = "; or first_order=True" if first_order_helps else ""
         raise ValueError(
             f"{argument} cannot be differentiated through: at a zero gradient its "
             "derivative is not finite, so meta-gradients would be NaN. Use optax.sgd; "
             "jaxmeta.optimizers.adam and jaxmeta.optimizers.clip_by_global_norm for "
-            "those of optax; or first_order=True."
+            f"those of optax{instead}."
         )
 
 

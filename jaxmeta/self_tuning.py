@@ -8,7 +8,7 @@ import jax
 import optax
 
 from jaxmeta import hyperparameters as numbers
-from jaxmeta import optimizers, trees
+from jaxmeta import lifetimes, optimizers, trees
 from jaxmeta.hyperparameters import Hyperparameters
 from jaxmeta.losses import AdvantageLoss, Loss
 from jaxmeta.policies.critics import CriticParams
@@ -45,16 +45,18 @@ def tuned(
     Args:
         init: ``key -> params`` of a new agent.
         hyperparameters: their names and ranges.
-        loss: ``values -> loss`` that an update descends.
+        loss: ``values -> loss`` that an update descends. One of ``losses`` says how its
+            advantages depend on the params before; a function of your own that stops
+            that gradient hides it from all updates but the first.
         optimizer: any optax transform, or ``values -> transform``.
-        first_order: what an update made of the params before it does not reach the
-            meta-gradient: only how ``eta`` acts in each update itself, as if no update
-            depended on the one before it.
+        first_order: leave out that the gradient of an update depends on the updates
+            before it: the meta-gradient is the sum of how ``eta`` acts in each.
 
     Source: Xu, van Hasselt and Silver, "Meta-Gradient Reinforcement Learning", 2018.
 
     Raises:
-        TypeError: if ``hyperparameters`` are none.
+        TypeError: if ``hyperparameters`` are none, or loss or optimizer is not what
+            it has to be.
         ValueError: if there is none, or the optimizer has NaN meta-gradients.
     """
     numbers.check(hyperparameters)
@@ -66,7 +68,10 @@ def tuned(
         return loss(values), optimizer(values)
 
     with jax.ensure_compile_time_eval():
-        first_loss, first = made(numbers.init(hyperparameters))
+        values = numbers.values(hyperparameters, numbers.init(hyperparameters))
+        first_loss, first = _checked(loss, values), optimizer
+        if not isinstance(optimizer, optax.GradientTransformation):
+            first = _checked_optimizer(optimizer, values)
     if isinstance(first_loss, AdvantageLoss) and first_loss.judged_by is None:
         raise ValueError(
             "inner_loss: it hides from the meta-gradient how its targets depend on the "
@@ -74,7 +79,9 @@ def tuned(
             "or clipped_surrogate"
         )
     shapes = jax.eval_shape(init, jax.random.key(0))
-    optimizers.check_meta_differentiable(first, shapes, argument="inner_optimizer")
+    optimizers.check_meta_differentiable(
+        first, shapes, argument="inner_optimizer", first_order_helps=False
+    )
 
     def start(key, meta_params):
         params = trees.strong_types(init(key))
@@ -85,6 +92,7 @@ def tuned(
     def update(key, meta_params, state, batch):
         del key
         loss_now, now = made(meta_params)
+        params = state.params
         if first_order:
             state = jax.lax.stop_gradient(state)
         # Advantages hold still while an update descends, but they depend on what the
@@ -96,10 +104,41 @@ def tuned(
         gradients, info = jax.grad(descended, has_aux=True)(state.params, batch)
         updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
         info = {**info, "gradient_norm": trees.safe_norm(gradients)}
-        params = optax.apply_updates(state.params, updates)
-        return TunedState(params, optimizer_state), info
+        return TunedState(optax.apply_updates(params, updates), optimizer_state), info
 
     return Inner(start, update, lambda meta_params, state: state.params)
+
+
+def _checked(loss: MakeLoss, values: Values) -> Loss:
+    """The loss at first.
+
+    Raises:
+        TypeError: if there is no such function, or it gives no loss.
+    """
+    if isinstance(loss, AdvantageLoss) or not callable(loss):
+        raise TypeError(
+            "inner_loss must be a function of the values of the hyper-parameters that "
+            f"gives a loss, such as lambda values: losses.policy_gradient(...), got "
+            f"{loss!r}"
+        )
+    found = loss(values)
+    lifetimes.check_loss("inner_loss", found)
+    return found
+
+
+def _checked_optimizer(optimizer: Any, values: Values) -> optax.GradientTransformation:
+    """The optimizer at first.
+
+    Raises:
+        TypeError: if there is none, and nothing that makes one.
+    """
+    found = optimizer(values) if callable(optimizer) else optimizer
+    if not isinstance(found, optax.GradientTransformation):
+        raise TypeError(
+            "inner_optimizer must be an optax transform, or a function of the values "
+            f"of the hyper-parameters that gives one, got {found!r}"
+        )
+    return found
 
 
 class JudgedState(NamedTuple):

@@ -27,9 +27,13 @@ def _strong(leaf: Any) -> jax.Array:
 def safe_norm(tree: Any) -> jax.Array:
     """Euclidean norm over all leaves, with gradient zero (not NaN) where it is zero."""
     squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]
-    total = jnp.sum(jnp.stack(squares)) if squares else jnp.zeros(())
-    positive = total > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1.0)), 0.0)
+    return safe_sqrt(jnp.sum(jnp.stack(squares)) if squares else jnp.zeros(()))
+
+
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """Square root, with derivative zero (not infinity) at zero; of NaN it is NaN."""
+    is_zero = x == 0
+    return jnp.where(is_zero, 0.0, jnp.sqrt(jnp.where(is_zero, 1.0, x)))
 
 
 def at(tree: Any, index: Any) -> Any:

@@ -98,6 +98,22 @@ def metagradient(**options):
     return jm.metagradient(TASKS, policy, **{**settings, **options})
 
 
+def lpg(**options):
+    settings = {
+        "agent_optimizer": optax.sgd(1.0),
+        "outer_optimizer": optax.adam(1e-2),
+        "critic_optimizer": optax.adam(1e-2),
+        "rule": jm.learned_rules.backward_lstm(size=4, embedding=2, num_predictions=3),
+        "num_lifetimes": 4,
+        "lifetime": 4,
+        "num_updates": 2,
+        "num_environments": 3,
+        "length": 5,
+    }
+    policy = jm.policies.predictive(TASKS.environment, num_predictions=3)
+    return jm.lpg(TASKS, policy, **{**settings, **options})
+
+
 # A new method adds a row here.
 LEARNERS = {
     "maml": functools.partial(gradient_based, jm.maml),
@@ -127,12 +143,13 @@ LEARNERS = {
     "es_maml": functools.partial(gradient_based, jm.es_maml, sigma=0.1),
     "pearl": pearl,
     "metagradient": metagradient,
+    "lpg": lpg,
 }
 
 
 WITHOUT_INNER_UPDATES = {"rl2", "multitask", "varibad"}
 # Their agents live on: there is no number of tasks or of episodes per update.
-LIVING = {"metagradient"}
+LIVING = {"metagradient", "lpg"}
 COLUMNS = {"multitask": 1}  # of a curve; of the others there are three
 # Methods that act on tasks of their own, and the returns that are possible there.
 TASKS_OF = {"pearl": CONTINUOUS}

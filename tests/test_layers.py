@@ -23,6 +23,7 @@ LAYERS = [
         "inner",
         "posterior",
         "self_tuning",
+        "learned_rules",
         "lifetimes",
         "adaptation",
         "outer",

@@ -43,6 +43,19 @@ def made(**options):
     return jm.metagradient(TASKS, POLICY, **{**settings, **options})
 
 
+def whole_episodes(advantage):
+    """Where batches are whole episodes, as all are of the same length."""
+    return advantage._replace(needs_complete_episodes=False)
+
+
+# The same params, without a critic.
+BLIND = POLICY._replace(apply=lambda p, c, t: blind(*POLICY.apply(p, c, t)))
+
+
+def blind(output, carry):
+    return output._replace(value=None), carry
+
+
 VARIANTS = {
     "one update": {"num_updates": 1},
     "three updates": {"num_updates": 3},
@@ -51,6 +64,16 @@ VARIANTS = {
     "adam": {
         "inner_optimizer": lambda v: jm.optimizers.adam(0.1 * v["rate"]),
         "num_updates": 3,
+    },
+    "linear baseline": {
+        "inner_loss": lambda v: losses.policy_gradient(
+            BLIND,
+            whole_episodes(
+                advantages.linear_baseline(discount=v["discount"], normalize=True)
+            ),
+            entropy_coefficient=v["entropy"] * v["trace_decay"],
+        ),
+        "length": 5,
     },
     "clipped": {
         "inner_loss": lambda v: losses.clipped_surrogate(
@@ -154,8 +177,8 @@ def test_the_meta_gradient_is_that_of_central_differences(variant):
         np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-11)
 
 
-def test_first_order_is_exact_for_one_update_and_not_for_two(key):
-    """It leaves out only how an update depends on those before it."""
+def test_first_order_adds_up_what_each_update_does_by_itself(key):
+    """For one update it is exact; for two it is the sum of each's own derivative."""
     gradients = {}
     for num_updates in (1, 2):
         for first_order in (False, True):
@@ -167,6 +190,78 @@ def test_first_order_is_exact_for_one_update_and_not_for_two(key):
     np.testing.assert_allclose(gradients[1, True], gradients[1, False], rtol=1e-5)
     difference = gradients[2, True] - gradients[2, False]
     assert np.all(np.abs(difference) > 1e-4 * np.abs(gradients[2, False]))
+    # By hand: numbers of one update move, those of the other stay; then the outer
+    # gradient at the end, as if the second did not notice what the first did.
+    learner = made()
+    params = learner.init(key).meta_params
+    experience = learner.collect(key, params, TASKS.sample(key))
+    states, _ = jm.adaptation.adaptation_states(params, experience, inner=learner.inner)
+    end = jm.trees.at(states, 2).params
+    by_params = jax.grad(lambda p: OUTER(p, experience.query)[0])(end)
+
+    def moved(numbers, update):
+        state, batch = (
+            jm.trees.at(tree, update) for tree in (states, experience.support)
+        )
+        after, _ = learner.inner.update(key, numbers, state, batch)
+        pairs = zip(
+            jax.tree.leaves(by_params), jax.tree.leaves(after.params), strict=True
+        )
+        return sum(jnp.vdot(g, leaf) for g, leaf in pairs)
+
+    alone = [jax.grad(moved)(params, update) for update in (0, 1)]
+    total = np.array(list(jax.tree.map(jnp.add, *alone).values()))
+    np.testing.assert_allclose(gradients[2, True], total, rtol=1e-3)
+
+
+def test_nothing_to_learn_from_leaves_finite_numbers(key):
+    """All rewards are zero, so normalized advantages have no spread to divide by."""
+    tasks = jm.tasks.from_gymnax(
+        jm.environments.BernoulliBandit(2), params={"probabilities": jnp.zeros(2)}
+    )
+    policy = policies.mlp(tasks.environment, hidden=(4,), critic=True)
+    silent = policy._replace(apply=lambda p, c, t: unvalued(*policy.apply(p, c, t)))
+    learner = jm.metagradient(
+        tasks,
+        policy,
+        hyperparameters={"discount": hyperparameters.interval(0.9, 0.0, 1.0)},
+        inner_loss=lambda values: losses.policy_gradient(
+            silent,
+            advantages.value_baseline(discount=values["discount"], normalize=True),
+        ),
+        inner_optimizer=optax.sgd(0.1),
+        outer_optimizer=optax.adam(0.1),
+        num_lifetimes=2,
+        num_environments=2,
+        length=4,
+        num_updates=2,
+    )
+    state, info = jax.jit(learner.update)(key, learner.init(key))
+    assert np.isfinite(state.meta_params["discount"])
+    assert np.isfinite(info["meta_gradient_norm"])
+
+
+def unvalued(output, carry):
+    return output._replace(value=jnp.zeros(())), carry
+
+
+def test_learners_can_be_made_inside_a_program(key):
+    """So that numbers of all kinds can be mapped over."""
+
+    def learned(rate, start):
+        learner = made(
+            outer_optimizer=optax.sgd(rate),
+            hyperparameters={
+                **NUMBERS,
+                "discount": hyperparameters.interval(start, 0.5, 1.0),
+            },
+        )
+        return learner.update(key, learner.init(key))[0].meta_params
+
+    together = jax.jit(jax.vmap(learned))(jnp.array([0.1, 1.0]), jnp.array([0.8, 0.9]))
+    alone = jax.jit(lambda: learned(1.0, 0.9))()
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name][1], value, rtol=1e-3, atol=1e-5)
 
 
 def test_the_agent_does_not_see_the_outer_critic(key):
@@ -276,6 +371,44 @@ def test_a_discount_that_is_too_short_becomes_longer(key):
             ValueError,
             "outer_discount: outer_loss is given",
         ),
+        ({"target_optimizer": 0.1}, TypeError, "target_optimizer"),
+        ({"inner_optimizer": 0.1}, TypeError, "inner_optimizer must be an optax"),
+        ({"inner_optimizer": lambda v: 0.1}, TypeError, "inner_optimizer must be an"),
+        ({"inner_loss": OUTER}, TypeError, "inner_loss must be a function of the val"),
+        ({"inner_loss": lambda v: 0.1}, TypeError, "inner_loss must give a loss"),
+        (
+            {"target_optimizer": optax.sgd(0.1), "lifetime": 4}
+            | {"num_updates": 1, "num_target_updates": 3},
+            ValueError,
+            r"num_updates \+ num_target_updates - 1 = 3, got 4",
+        ),
+        (
+            {
+                "inner_loss": lambda v: losses.policy_gradient(
+                    BLIND, advantages.reward_to_go(discount=v["discount"])
+                )
+            },
+            ValueError,
+            "inner_loss: its advantages need complete episodes",
+        ),
+        (
+            {
+                "outer_loss": lambda v: losses.policy_gradient(
+                    POLICY, advantages.value_baseline(episodes_per_trial=2)
+                )
+            },
+            ValueError,
+            "outer_loss: its advantages are those of trials",
+        ),
+        (
+            {
+                "inner_loss": lambda v: losses.scheduled(
+                    lambda c: OUTER, optax.constant_schedule(1.0)
+                )
+            },
+            TypeError,
+            "inner_loss: it is scheduled",
+        ),
         (
             {"inner_loss": lambda values: losses.v_trace(POLICY)},
             ValueError,
@@ -286,6 +419,22 @@ def test_a_discount_that_is_too_short_becomes_longer(key):
 def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         made(**options)
+
+
+def test_someone_must_know_values():
+    policy = policies.mlp(TASKS.environment, hidden=(4,))
+    with pytest.raises(ValueError, match="it has no critic, and the outer loss needs"):
+        jm.metagradient(
+            TASKS,
+            policy,
+            hyperparameters={"weight": hyperparameters.positive(0.1)},
+            inner_loss=lambda values: lambda params, batch: (jnp.zeros(()), {}),
+            inner_optimizer=optax.sgd(0.1),
+            outer_optimizer=optax.adam(1e-2),
+            num_lifetimes=2,
+            num_environments=2,
+            length=5,
+        )
 
 
 def test_a_policy_with_memory_is_refused():

@@ -5,6 +5,7 @@ from jaxmeta.algorithms.cavia import cavia
 from jaxmeta.algorithms.emaml import emaml
 from jaxmeta.algorithms.es_maml import es_maml
 from jaxmeta.algorithms.imaml import imaml
+from jaxmeta.algorithms.lpg import lpg
 from jaxmeta.algorithms.maml import maml
 from jaxmeta.algorithms.maml_trpo import maml_trpo
 from jaxmeta.algorithms.meta_sgd import meta_sgd
@@ -22,6 +23,7 @@ __all__ = [
     "emaml",
     "es_maml",
     "imaml",
+    "lpg",
     "maml",
     "maml_trpo",
     "meta_sgd",

@@ -50,7 +50,7 @@ def choose(
     """Fill in the losses that are not given, and check that all fit each other.
 
     Raises:
-        TypeError: if ``estimator`` is none.
+        TypeError: if ``estimator`` is none, or a loss is scheduled.
         ValueError: if two of the arguments contradict each other.
     """
     if not uses_outer_loss and advantage is not None and inner_loss is not None:
@@ -86,6 +86,7 @@ def choose(
     # A sampling term is a sum over episodes; the loss it adds to must be one too.
     average = "step" if estimator.sampling_term is None else "episode"
     outer_loss = outer_loss or default_outer_loss(policy, advantage, average=average)
+    losses.check_not_scheduled(inner_loss=inner_loss, outer_loss=outer_loss)
     for loss in (inner_loss, outer_loss) if uses_outer_loss else (inner_loss,):
         losses.check_length(loss, length, tasks.environment)
     return Choice(

@@ -10,6 +10,7 @@ from jaxmeta import (
     advantages,
     checks,
     inner,
+    lifetimes,
     losses,
     objectives,
     outer,
@@ -71,7 +72,8 @@ def metagradient(
         tasks: the distribution of tasks.
         policy: who acts, without memory.
         hyperparameters: what is meta-learned; see ``jaxmeta.hyperparameters``.
-        inner_loss: ``values of the hyper-parameters by name -> loss``, such as
+        inner_loss: ``values of the hyper-parameters by name -> loss``, one of
+            ``losses`` (see ``inner.tuned`` for one of your own), such as
             ``lambda eta: losses.policy_gradient(policy, advantages.value_baseline(
             discount=eta["discount"]))``.
         inner_optimizer: of the agent, meta-differentiable; or ``values -> optimizer``,
@@ -93,7 +95,7 @@ def metagradient(
         target_optimizer: of the last step towards the target; None: the meta-gradient
             is that of the outer loss.
         num_target_updates: ``L``.
-        first_order: leave out how an update depends on those before it.
+        first_order: leave out that the gradient of an update depends on those before.
         lifetime_batch_size: as in ``lifetime_learner``.
 
     Source: Xu, van Hasselt and Silver, "Meta-Gradient Reinforcement Learning", 2018;
@@ -110,10 +112,20 @@ def metagradient(
     num_updates = checks.positive_int("num_updates", num_updates)
     num_target_updates = checks.positive_int("num_target_updates", num_target_updates)
     family.check_optimizers(outer_optimizer=outer_optimizer)
-    if target_optimizer is None and num_target_updates > 1:
+    if target_optimizer is not None:
+        family.check_optimizers(target_optimizer=target_optimizer)
+    elif num_target_updates > 1:
         raise ValueError(
             "num_target_updates: there is no target without target_optimizer"
         )
+    window = num_updates + num_target_updates - 1
+    if lifetime is not None and target_optimizer is not None:
+        lifetime = checks.positive_int("lifetime", lifetime)
+        if lifetime % window:
+            raise ValueError(
+                "lifetime must be a multiple of num_updates + num_target_updates - 1 = "
+                f"{window}, got {lifetime}"
+            )
     agent, judge, make_outer = _agent(
         tasks,
         policy,
@@ -150,7 +162,7 @@ def metagradient(
         lambda key: numbers.init(hyperparameters),
         num_lifetimes=num_lifetimes,
         lifetime=lifetime,
-        num_updates=num_updates + num_target_updates - 1,
+        num_updates=window,
         num_environments=num_environments,
         length=length,
         lifetime_batch_size=lifetime_batch_size,
@@ -175,16 +187,41 @@ def _agent(
     critic_hidden: Sequence[int],
 ) -> tuple[Inner, Policy, MakeLoss]:
     """An agent with its outer critic, if any; the policy of both; the outer loss."""
+    values = numbers.values(hyperparameters, numbers.init(hyperparameters))
     if critic_optimizer is None:
-        return alone, policy, _outer_loss(policy, outer_loss, has_critic=False)
+        make = _outer_loss(policy, outer_loss, has_critic=False)
+        lifetimes.check_loss("outer_loss", make(values))
+        _check_critic(tasks, policy, outer_loss)
+        return alone, policy, make
     family.check_optimizers(critic_optimizer=critic_optimizer)
     judge = policies.with_critic(policy, tasks.environment, hidden=critic_hidden)
     make = _outer_loss(judge, outer_loss, has_critic=True)
-    loss = make(numbers.values(hyperparameters, numbers.init(hyperparameters)))
     agent = inner.with_critic(
-        alone, lambda key: judge.init(key).critic, loss, critic_optimizer
+        alone, lambda key: judge.init(key).critic, make(values), critic_optimizer
     )
     return agent, judge, make
+
+
+def _check_critic(
+    tasks: TaskDistribution, policy: Policy, outer_loss: _OuterLoss
+) -> None:
+    """Check that someone knows values, if the default outer loss needs them.
+
+    Raises:
+        ValueError: if not.
+    """
+    if outer_loss.given is not None:
+        return
+    key = jax.random.key(0)
+    timestep = policies.first_timestep(tasks.environment)
+    output, _ = jax.eval_shape(
+        lambda: policy.apply(policy.init(key), policy.initial_carry(), timestep)
+    )
+    if output.value is None:
+        raise ValueError(
+            "policy: it has no critic, and the outer loss needs values; give "
+            "critic_optimizer=, which makes an outer critic, or outer_loss="
+        )
 
 
 def _outer_loss(judge: Policy, outer_loss: _OuterLoss, has_critic: bool) -> MakeLoss:

@@ -72,7 +72,7 @@ def policy_optimization(
     with_advantages = losses.advantage_loss_of(loss)
     if with_advantages is not None:
         _check_advantage(with_advantages.advantage, episodes_per_trial)
-    losses.check_length(losses.at_update(loss, 0), length, tasks.environment)
+    losses.check_length(with_advantages or loss, length, tasks.environment)
     horizon = tasks.environment.horizon
     if episodes_per_trial is not None and length is not None and length < horizon:
         raise ValueError(

@@ -12,6 +12,7 @@ from jaxmeta.losses.schedules import (
     ScheduledLoss,
     advantage_loss_of,
     at_update,
+    check_not_scheduled,
     scheduled,
 )
 from jaxmeta.losses.supervised import (
@@ -33,6 +34,7 @@ __all__ = [
     "advantage_loss_of",
     "at_update",
     "check_length",
+    "check_not_scheduled",
     "clipped_surrogate",
     "default_supervised",
     "dice",

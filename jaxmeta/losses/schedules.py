@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxmeta.losses.advantage_loss import AdvantageLoss, Loss
@@ -73,6 +74,20 @@ def scheduled(
     return ScheduledLoss(make, schedule)
 
 
+def check_not_scheduled(**given: object) -> None:
+    """Check that no loss is scheduled, for methods that do not count their updates.
+
+    Raises:
+        TypeError: if one is, naming it.
+    """
+    for name, loss in given.items():
+        if isinstance(loss, ScheduledLoss):
+            raise TypeError(
+                f"{name}: it is scheduled, and this method does not count its updates; "
+                "rl2, multitask, varibad and outer.on_trials do"
+            )
+
+
 def at_update(loss: Loss, update: jax.Array | int) -> Loss:
     """The loss itself, or what a scheduled one is at an update."""
     return loss.at(update) if isinstance(loss, ScheduledLoss) else loss
@@ -80,5 +95,5 @@ def at_update(loss: Loss, update: jax.Array | int) -> Loss:
 
 def advantage_loss_of(loss: Loss) -> AdvantageLoss | None:
     """A loss with advantages, if ``loss`` is one, scheduled or not."""
-    first = at_update(loss, 0)
+    first = at_update(loss, jnp.zeros((), jnp.int32))
     return first if isinstance(first, AdvantageLoss) else None

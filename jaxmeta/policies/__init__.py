@@ -18,6 +18,7 @@ from jaxmeta.policies.critics import (
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
+from jaxmeta.policies.predictive import Predictive, PredictiveParams, predictive
 from jaxmeta.policies.recurrent import reading, recurrent
 from jaxmeta.policies.squashed import squashed
 
@@ -27,6 +28,8 @@ __all__ = [
     "Core",
     "CriticParams",
     "Perceptron",
+    "Predictive",
+    "PredictiveParams",
     "attention",
     "belief",
     "check_memoryless",
@@ -39,6 +42,7 @@ __all__ = [
     "lru",
     "lstm",
     "mlp",
+    "predictive",
     "reading",
     "recurrent",
     "scale_values",

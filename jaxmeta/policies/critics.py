@@ -19,7 +19,11 @@ class CriticParams(NamedTuple):
 
 
 def with_critic(
-    policy: Policy, environment: Environment | Dataset, *, hidden: Sequence[int] = (64,)
+    policy: Policy,
+    environment: Environment | Dataset,
+    *,
+    hidden: Sequence[int] = (64,),
+    bias: bool = True,
 ) -> Policy:
     """A policy whose values are those of another network.
 
@@ -31,13 +35,14 @@ def with_critic(
         environment: what it acts in.
         hidden: sizes of the hidden layers of the critic, a perceptron with ReLU that
             reads the observation.
+        bias: whether its layers have one.
 
     Raises:
         TypeError: if ``environment`` is none.
         ValueError: if a size is below one, or the policy has memory.
     """
     environment = to_act_in(environment)
-    network = Perceptron(1, checks.positive_ints("hidden", hidden))
+    network = Perceptron(1, checks.positive_ints("hidden", hidden), bias=bias)
     check_memoryless(policy, "with_critic")
 
     def init(key):

@@ -24,12 +24,15 @@ class Perceptron(linen.Module):
         hidden: sizes of the hidden layers.
         activation: between the layers.
         output_scale: of the initial weights of the last layer.
+        bias: whether layers have one. Without it and without hidden layers, on one-hot
+            features, it is a table.
     """
 
     size: int
     hidden: Sequence[int]
     activation: Activation = jax.nn.relu
     output_scale: float = 1.0
+    bias: bool = True
 
     @linen.compact
     def __call__(self, features: jax.Array) -> jax.Array:
@@ -38,11 +41,16 @@ class Perceptron(linen.Module):
         x = features
         for i, width in enumerate(self.hidden):
             layer = linen.Dense(
-                width, kernel_init=orthogonal(2**0.5), name=f"hidden_{i}"
+                width,
+                use_bias=self.bias,
+                kernel_init=orthogonal(2**0.5),
+                name=f"hidden_{i}",
             )
             x = self.activation(layer(x))
         last = orthogonal(self.output_scale)
-        return linen.Dense(self.size, kernel_init=last, name="out")(x)
+        return linen.Dense(self.size, use_bias=self.bias, kernel_init=last, name="out")(
+            x
+        )
 
 
 class MLP(linen.Module):
@@ -57,6 +65,7 @@ class MLP(linen.Module):
             learned parameter that does not depend on the observation. None: it is one,
             and no parameter.
         output_scale: of the initial weights of the last layer.
+        bias: whether layers have one.
     """
 
     action_space: Any
@@ -65,6 +74,7 @@ class MLP(linen.Module):
     critic: bool
     initial_std: float | None
     output_scale: float
+    bias: bool = True
 
     @linen.compact
     def __call__(self, observation: jax.Array) -> PolicyOutput:
@@ -87,10 +97,18 @@ class MLP(linen.Module):
         orthogonal = linen.initializers.orthogonal
         for i, width in enumerate(self.hidden):
             layer = linen.Dense(
-                width, kernel_init=orthogonal(2**0.5), name=f"{name}_{i}"
+                width,
+                use_bias=self.bias,
+                kernel_init=orthogonal(2**0.5),
+                name=f"{name}_{i}",
             )
             x = self.activation(layer(x))
-        return linen.Dense(size, kernel_init=orthogonal(scale), name=f"{name}_out")(x)
+        return linen.Dense(
+            size,
+            use_bias=self.bias,
+            kernel_init=orthogonal(scale),
+            name=f"{name}_out",
+        )(x)
 
 
 def mlp(
@@ -100,6 +118,7 @@ def mlp(
     activation: Activation = jnp.tanh,
     critic: bool = False,
     initial_std: float = 1.0,
+    bias: bool = True,
 ) -> Policy:
     """A perceptron: softmax over discrete actions, Gaussian over continuous ones.
 
@@ -112,6 +131,8 @@ def mlp(
         critic: whether to estimate values too, with a network of its own.
         initial_std: initial standard deviation of continuous actions, a learned
             parameter.
+        bias: whether layers have one. Without it and without hidden layers, on one-hot
+            observations, the policy is a table.
 
     Raises:
         TypeError: if ``environment`` is none, or ``hidden`` no sequence of integers.
@@ -129,10 +150,10 @@ def mlp(
                 "initial_std: the predictions of a Dataset's targets have unit "
                 f"variance, got {initial_std}; leave it out"
             )
-        module = MLP(space, hidden, activation, critic, None, 1.0)
+        module = MLP(space, hidden, activation, critic, None, 1.0, bias)
     else:
         # A small last layer starts the policy close to uniform over actions.
-        module = MLP(space, hidden, activation, critic, initial_std, 0.01)
+        module = MLP(space, hidden, activation, critic, initial_std, 0.01, bias)
     return from_linen(module, environment)
 
 

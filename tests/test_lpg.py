@@ -1,0 +1,228 @@
+"""Learned policy gradients: what the rule sees and does, and exact meta-gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxmeta as jm
+from jaxmeta import inner, learned_rules, policies
+from jaxmeta.environments import MatchProbe
+from jaxmeta.learned_rules import Advice, Rule, Seen
+
+TASKS = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
+AGENT = policies.predictive(TASKS.environment, num_predictions=4)
+RULE = learned_rules.backward_lstm(size=5, embedding=3, num_predictions=4)
+
+
+def made(policy=AGENT, tasks=TASKS, **options):
+    settings = {
+        "agent_optimizer": optax.sgd(1.0),
+        "outer_optimizer": optax.adam(1e-2),
+        "critic_optimizer": optax.adam(1e-2),
+        "num_lifetimes": 3,
+        "lifetime": 8,
+        "num_environments": 2,
+        "length": 7,
+        "num_updates": 2,
+        "rule": RULE,
+    }
+    return jm.lpg(tasks, policy, **{**settings, **options})
+
+
+def seen(key, length=6):
+    keys = jax.random.split(key, 4)
+    return Seen(
+        reward=jax.random.normal(keys[0], (length,)),
+        discount=jnp.full(length, 0.9),
+        probability=jax.random.uniform(keys[1], (length,)),
+        prediction=jax.nn.softmax(jax.random.normal(keys[2], (length, 4))),
+        next_prediction=jax.nn.softmax(jax.random.normal(keys[3], (length, 4))),
+        lifetime=jnp.full(length, 0.25),
+    )
+
+
+def test_advice_looks_ahead_to_the_end_of_its_episode_and_no_further(key):
+    """A reward at step 3 is heard of by steps 0 to 3, unless step 1 ends an episode."""
+    params = RULE.init(key)
+
+    def changed(discount):
+        base = seen(key)._replace(discount=discount)
+        other = base._replace(reward=base.reward.at[3].add(1.0))
+        gains = [RULE.advise(params, one).gain for one in (base, other)]
+        return np.asarray(gains[0] != gains[1])
+
+    whole = jnp.full(6, 0.9)
+    np.testing.assert_array_equal(changed(whole), [1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(changed(whole.at[1].set(0)), [0, 0, 1, 1, 0, 0])
+    np.testing.assert_array_equal(changed(whole.at[3].set(0)), [1, 1, 1, 1, 0, 0])
+
+
+def test_only_a_rule_that_sees_the_lifetime_depends_on_it(key):
+    for sees in (False, True):
+        rule = learned_rules.backward_lstm(
+            size=5, embedding=3, num_predictions=4, sees_lifetime=sees
+        )
+        params, now = rule.init(key), seen(key)
+        later = now._replace(lifetime=now.lifetime + 0.5)
+        same = rule.advise(params, now).gain == rule.advise(params, later).gain
+        assert np.all(same) != sees
+
+
+def test_the_lifetime_a_rule_sees_is_the_part_that_is_over(key):
+    """A rule that only passes it on makes every action that much more likely."""
+    told = []
+
+    def advise(params, seen):
+        told.append(seen.lifetime)
+        return Advice(seen.lifetime, jnp.zeros((len(seen.lifetime), 4)))
+
+    agent = inner.learned_rule(
+        AGENT, Rule(lambda key: {}, advise, 4), optax.sgd(0.1), lifetime=8
+    )
+    batch = made().collect(key, RULE.init(key), TASKS.sample(key)).query
+    state = agent.init(key, {})
+    for age in range(3):
+        _, info = agent.update(key, {}, state, batch)
+        state, _ = agent.update(key, {}, state, batch)
+        expected = 0.005 * (age / 8) ** 2 - 0.001 * info["prediction_entropy"]
+        np.testing.assert_allclose(info["regularizer"], expected, rtol=1e-5)
+
+
+def test_with_rewards_for_gains_it_is_reinforce(key):
+    """And predictions move towards their targets, by half the gradient of the KL."""
+    target = jnp.array([2.0, 0.0, -1.0, 0.5])
+
+    def advise(params, seen):
+        return Advice(seen.reward, jnp.broadcast_to(target, (len(seen.reward), 4)))
+
+    agent = inner.learned_rule(AGENT, Rule(lambda key: {}, advise, 4), optax.sgd(1.0))
+    batch = made().collect(key, RULE.init(key), TASKS.sample(key)).query
+    state = agent.init(key, {})
+    before = state.agent.params
+    after = agent.update(key, {}, state, batch)[0].agent.params
+
+    def loss(params):
+        def of_step(step):
+            output, _ = AGENT.policy.apply(params, (), step.timestep)
+            y = jax.nn.softmax(AGENT.predict(params, step.timestep))
+            aim = jax.nn.log_softmax(target)
+            divergence = jnp.sum(y * (jnp.log(y) - aim))
+            gain = output.distribution.log_prob(step.action) * step.reward
+            return -gain + 0.5 * divergence
+
+        return jnp.mean(jax.vmap(jax.vmap(of_step))(batch))
+
+    expected = jax.tree.map(lambda p, g: p - g, before, jax.grad(loss)(before))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6),
+        after,
+        expected,
+    )
+
+
+def test_every_meta_param_and_the_outer_critics_get_a_gradient(key):
+    learner = made()
+    state = learner.init(key)
+    experience = learner.collect(key, state.meta_params, TASKS.sample(key))
+    gradients, _ = jax.grad(learner.objective, has_aux=True)(
+        state.meta_params, experience
+    )
+    for path in jm.trees.paths(gradients):
+        leaf = jm.trees.path_mask(gradients, lambda p, path=path: p == path)
+        values = [
+            g
+            for g, chosen in zip(
+                jax.tree.leaves(gradients), jax.tree.leaves(leaf), strict=True
+            )
+            if chosen
+        ]
+        assert np.any(values[0] != 0), path
+    after, _ = jax.jit(learner.update)(key, state)
+    old, new = (s.outer_state.lifetimes.agent.critic.params for s in (state, after))
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), old, new)
+    assert all(jax.tree.leaves(moved))
+
+
+@pytest.mark.parametrize("num_updates", [1, 3])
+def test_the_meta_gradient_is_that_of_central_differences(num_updates):
+    """Along directions at random; no part of the outer critic depends on the rule."""
+    with jax.enable_x64(True):
+        learner = made(num_updates=num_updates, lifetime=2 * num_updates)
+        key = jax.random.key(5)
+        params = RULE.init(key)
+        experience = learner.collect(key, params, TASKS.sample(key))
+        params, experience = jax.tree.map(
+            lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x,
+            (params, experience),
+        )
+        objective = jax.jit(lambda p: learner.objective(p, experience)[0])
+        gradient = jax.jit(jax.grad(objective))(params)
+        step = 1e-5
+        for seed in range(3):
+            direction = jm.trees.normal_like(jax.random.key(seed), params)
+            ahead, behind = (
+                jax.tree.map(lambda p, d, s=sign: p + s * step * d, params, direction)
+                for sign in (1, -1)
+            )
+            difference = (objective(ahead) - objective(behind)) / (2 * step)
+            pairs = zip(
+                jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True
+            )
+            found = sum(jnp.vdot(g, d) for g, d in pairs)
+            np.testing.assert_allclose(found, difference, rtol=1e-6)
+
+
+def test_a_rule_fits_agents_and_environments_it_was_not_made_for(key):
+    """What it reads has no observation and no action in it."""
+    params = made().init(key).meta_params
+    tasks = jm.tasks.from_gymnax("CartPole-v1", horizon=20)
+    agent = policies.predictive(tasks.environment, hidden=(6,), num_predictions=4)
+    other = made(agent, tasks, agent_optimizer=optax.sgd(0.1))
+    curve = jm.lifetime_curve(
+        key,
+        other,
+        params,
+        tasks,
+        num_lifetimes=2,
+        num_updates=5,
+        num_environments=3,
+        length=10,
+    )
+    assert curve.shape == (2, 5)
+    assert np.all(np.isfinite(curve))
+
+
+def test_without_hidden_layers_an_agent_is_a_table(key):
+    params = AGENT.policy.init(key)
+    shapes = sorted(leaf.shape for leaf in jax.tree.leaves(params))
+    assert shapes == [(2, 2), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (
+            {"rule": learned_rules.backward_lstm(size=4)},
+            ValueError,
+            "it teaches 30 predictions, and the agent makes 4",
+        ),
+        ({"policy": AGENT.policy}, TypeError, "policy must be one of policies.predict"),
+        ({"agent_optimizer": 1.0}, TypeError, "agent_optimizer must be an optax"),
+        ({"critic_optimizer": 1.0}, TypeError, "critic_optimizer must be an optax"),
+        ({"agent_optimizer": optax.adam(0.1)}, ValueError, "agent_optimizer cannot be"),
+        ({"lifetime": 7}, ValueError, "must be a multiple of num_updates=2, got 7"),
+        ({"num_updates": 9}, ValueError, "num_updates must be at most the lifetime, 8"),
+        ({"discount": 1.5}, ValueError, r"discount must lie in \[0, 1\]"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        made(**options)
+
+
+@pytest.mark.parametrize("name", ["size", "embedding", "num_predictions"])
+def test_bad_sizes_of_a_rule(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        learned_rules.backward_lstm(**{name: 0})
