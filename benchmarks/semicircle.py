@@ -53,6 +53,8 @@ def in_trials(method: str, num_updates: int) -> Experiment:
             trace_decay=0.95,
             entropy_coefficient=0.0,
             value_coefficient=0.1,
+            value_scale=1.0,
+            num_minibatches=4,
         ),
     )
     return Experiment(learner, learner, tasks)

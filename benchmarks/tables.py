@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from sections import HERE, between, read, row, table, versions
-from tables_of_trials import bandits, finite_mdps, memories, semicircle
+from tables_of_trials import bandits, memories, semicircle
 
 README = HERE.parent / "README.md"
 SECTION = re.compile(
@@ -204,7 +204,6 @@ def render() -> str:
         exploration,
         regression,
         bandits,
-        finite_mdps,
         semicircle,
         memories,
         others,

@@ -2,9 +2,6 @@
 
 from sections import read, table, versions
 
-# Of the sum over the episodes of a trial: Duan et al., 2016, table 2.
-PUBLISHED_TABULAR = {10: 156.2, 25: 445.7, 50: 936.1, 75: 1428.8, 100: 1913.7}
-
 
 def bandits() -> str:
     """RL^2's table of bandits."""
@@ -41,33 +38,6 @@ def bandits() -> str:
         )
         + "\n\n"
         + " ".join(f"{versions(found)}." for found in results)
-    )
-
-
-def finite_mdps() -> str:
-    """RL^2's table of random finite MDPs."""
-    found = read("rl2_tabular_10")
-    (one,) = found["settings"]
-    learned, episodes = one["rl2"]["total"], one["arguments"]["num_episodes"]
-    names = list(one["references"])
-    cells = [
-        str(episodes),
-        *(f"{one['references'][name]['mean']:.1f}" for name in names),
-        f"**{learned['mean']:.1f}**"
-        + (f" ± {learned['error']:.1f}" if learned["error"] is not None else ""),
-        f"{PUBLISHED_TABULAR[episodes]}",
-        f"{sum(one['rl2']['optimum']):.1f}",
-    ]
-    return (
-        "Random finite MDPs of 10 states and 5 actions, the total reward of so many "
-        f"episodes of 10 steps, on {found['num_test_tasks']:,} held-out MDPs; "
-        f"`rl2-tabular` is the mean of {found['num_seeds']} seeds, with its standard "
-        f"error, after {one['rl2']['num_updates']:,} updates "
-        f"({one['rl2']['environment_steps']:,} steps). The oracle is told the MDP.\n\n"
-        + table(
-            ["episodes", *names, "`rl2-tabular`", "RL² published", "oracle"], [cells]
-        )
-        + f"\n\n{versions(found)}."
     )
 
 

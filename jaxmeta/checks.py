@@ -12,6 +12,12 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
+
+
+def is_traced(value: Any) -> bool:
+    """Whether jax knows no value of it yet."""
+    return isinstance(value, Tracer)
 
 
 def positive_int(name: str, value: Any, *, minimum: int = 1) -> int:
@@ -92,7 +98,7 @@ def finite(name: str, value: Any) -> float:
         TypeError: if it is not a number.
         ValueError: if it is not finite.
     """
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return cast(float, value)
     number = _number(name, value)
     if not math.isfinite(number):
@@ -107,7 +113,7 @@ def unit_interval(name: str, value: Any) -> None:
         TypeError: if it is not a number.
         ValueError: if it does not.
     """
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return
     if not 0.0 <= _number(name, value) <= 1.0:
         raise ValueError(f"{name} must lie in [0, 1], got {value}")
@@ -125,7 +131,7 @@ def positive(name: str, value: Any, *, or_zero: bool = False) -> float:
         TypeError: if it is not a number.
         ValueError: if it is negative, not finite, or zero where that is not allowed.
     """
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return cast(float, value)
     number = _number(name, value)
     if not math.isfinite(number) or number < 0 or (number == 0 and not or_zero):

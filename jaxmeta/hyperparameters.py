@@ -42,7 +42,7 @@ def interval(start: float, low: float, high: float) -> Hyperparameter:
     start = checks.finite("start", start)
     if not low < high:
         raise ValueError(f"low must be below high, got low={low} and high={high}")
-    if not isinstance(start, jax.core.Tracer) and not low < start < high:
+    if not checks.is_traced(start) and not low < start < high:
         raise ValueError(
             f"start must lie between low={low} and high={high}, got {start}"
         )
@@ -73,7 +73,7 @@ def real(start: float) -> Hyperparameter:
 
 def _log(x: Any) -> Any:
     """Of a number as a number, also where others are traced."""
-    return jnp.log(x) if isinstance(x, jax.core.Tracer) else math.log(x)
+    return jnp.log(x) if checks.is_traced(x) else math.log(x)
 
 
 def check(hyperparameters: Hyperparameters) -> None:

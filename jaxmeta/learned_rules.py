@@ -1,7 +1,7 @@
 """Learning rules that are networks: what an agent should do and predict next time."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -109,8 +109,9 @@ def backward_lstm(
         }
 
     def embed(params, predictions):
-        hidden = jax.nn.relu(wide.apply(params["wide"], predictions))
-        return narrow.apply(params["narrow"], hidden)[:, 0]
+        hidden: Any = wide.apply(params["wide"], predictions)
+        output: Any = narrow.apply(params["narrow"], jax.nn.relu(hidden))
+        return output[:, 0]
 
     def advise(params, seen):
         columns = [
@@ -132,7 +133,7 @@ def backward_lstm(
         _, features = jax.lax.scan(
             step, core.initial_carry(), (inputs, seen.discount == 0), reverse=True
         )
-        output = jax.vmap(lambda x: head.apply(params["head"], x))(features)
+        output: Any = head.apply(params["head"], features)
         return Advice(output[:, 0], output[:, 1:])
 
     return Rule(init, advise, num_predictions)

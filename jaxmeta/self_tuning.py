@@ -1,7 +1,6 @@
 """Inner learners that live on, whose own numbers are what is meta-learned."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ from jaxmeta.losses import AdvantageLoss, Loss
 from jaxmeta.policies.critics import CriticParams
 from jaxmeta.types import Inner, Key, Params
 
-Values = dict[str, jax.Array]
+Values = dict[str, Any]
 MakeLoss = Callable[[Values], Loss]
 """``(values of the hyper-parameters, by name) -> loss``."""
 
@@ -69,9 +68,10 @@ def tuned(
 
     with jax.ensure_compile_time_eval():
         values = numbers.values(hyperparameters, numbers.init(hyperparameters))
-        first_loss, first = _checked(loss, values), optimizer
-        if not isinstance(optimizer, optax.GradientTransformation):
-            first = _checked_optimizer(optimizer, values)
+        first_loss, first = (
+            _checked(loss, values),
+            _checked_optimizer(optimizer, values),
+        )
     if isinstance(first_loss, AdvantageLoss) and first_loss.judged_by is None:
         raise ValueError(
             "inner_loss: it hides from the meta-gradient how its targets depend on the "
@@ -95,13 +95,15 @@ def tuned(
         params = state.params
         if first_order:
             state = jax.lax.stop_gradient(state)
+
         # Advantages hold still while an update descends, but they depend on what the
         # updates before it made of the critic.
-        if isinstance(loss_now, AdvantageLoss) and loss_now.judged_by is not None:
-            descended = partial(loss_now.judged_by, critic_params=state.params)
-        else:
-            descended = loss_now
-        gradients, info = jax.grad(descended, has_aux=True)(state.params, batch)
+        def descended(params):
+            if isinstance(loss_now, AdvantageLoss) and loss_now.judged_by is not None:
+                return loss_now.judged_by(params, batch, state.params)
+            return loss_now(params, batch)
+
+        gradients, info = jax.grad(descended, has_aux=True)(state.params)
         updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
         info = {**info, "gradient_norm": trees.safe_norm(gradients)}
         return TunedState(optax.apply_updates(params, updates), optimizer_state), info
@@ -132,7 +134,9 @@ def _checked_optimizer(optimizer: Any, values: Values) -> optax.GradientTransfor
     Raises:
         TypeError: if there is none, and nothing that makes one.
     """
-    found = optimizer(values) if callable(optimizer) else optimizer
+    found: Any = optimizer
+    if callable(optimizer) and not isinstance(optimizer, optax.GradientTransformation):
+        found = optimizer(values)
     if not isinstance(found, optax.GradientTransformation):
         raise TypeError(
             "inner_optimizer must be an optax transform, or a function of the values "

@@ -133,7 +133,8 @@ def test_returns_are_those_of_the_episodes_that_ended_last(key):
             ended = rewards.shape[1] // HORIZON
             last = rewards[:, (ended - 1) * HORIZON : ended * HORIZON].sum(1)
             expected = last.mean() if ended else 0.0
-            np.testing.assert_allclose(returns[column], expected, rtol=1e-6)
+            assert returns.share[column] == (ended > 0)
+            np.testing.assert_allclose(returns.mean[column], expected, rtol=1e-6)
 
 
 def test_what_is_not_judged_acts_no_more_than_it_learns(key):
@@ -145,7 +146,7 @@ def test_what_is_not_judged_acts_no_more_than_it_learns(key):
     assert after.agent["updates"] == 3
     assert experience.query is None
     assert experience.support.reward.shape == (3, 4, 4)
-    assert returns.shape == (3,)
+    assert returns.mean.shape == returns.share.shape == (3,)
     np.testing.assert_array_equal(after.rollouts.environment_state.time, 12 % HORIZON)
 
 

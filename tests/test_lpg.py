@@ -81,7 +81,7 @@ def test_the_lifetime_a_rule_sees_is_the_part_that_is_over(key):
     agent = inner.learned_rule(
         AGENT, Rule(lambda key: {}, advise, 4), optax.sgd(0.1), lifetime=8
     )
-    batch = made().collect(key, RULE.init(key), TASKS.sample(key)).query
+    batch = jax.jit(made().collect)(key, RULE.init(key), TASKS.sample(key)).query
     state = agent.init(key, {})
     for age in range(3):
         _, info = agent.update(key, {}, state, batch)
@@ -98,7 +98,7 @@ def test_with_rewards_for_gains_it_is_reinforce(key):
         return Advice(seen.reward, jnp.broadcast_to(target, (len(seen.reward), 4)))
 
     agent = inner.learned_rule(AGENT, Rule(lambda key: {}, advise, 4), optax.sgd(1.0))
-    batch = made().collect(key, RULE.init(key), TASKS.sample(key)).query
+    batch = jax.jit(made().collect)(key, RULE.init(key), TASKS.sample(key)).query
     state = agent.init(key, {})
     before = state.agent.params
     after = agent.update(key, {}, state, batch)[0].agent.params
@@ -125,10 +125,9 @@ def test_with_rewards_for_gains_it_is_reinforce(key):
 def test_every_meta_param_and_the_outer_critics_get_a_gradient(key):
     learner = made()
     state = learner.init(key)
-    experience = learner.collect(key, state.meta_params, TASKS.sample(key))
-    gradients, _ = jax.grad(learner.objective, has_aux=True)(
-        state.meta_params, experience
-    )
+    experience = jax.jit(learner.collect)(key, state.meta_params, TASKS.sample(key))
+    by_rule = jax.jit(jax.grad(learner.objective, has_aux=True))
+    gradients, _ = by_rule(state.meta_params, experience)
     for path in jm.trees.paths(gradients):
         leaf = jm.trees.path_mask(gradients, lambda p, path=path: p == path)
         values = [
@@ -152,7 +151,7 @@ def test_the_meta_gradient_is_that_of_central_differences(num_updates):
         learner = made(num_updates=num_updates, lifetime=2 * num_updates)
         key = jax.random.key(5)
         params = RULE.init(key)
-        experience = learner.collect(key, params, TASKS.sample(key))
+        experience = jax.jit(learner.collect)(key, params, TASKS.sample(key))
         params, experience = jax.tree.map(
             lambda x: x.astype(jnp.float64) if x.dtype == jnp.float32 else x,
             (params, experience),

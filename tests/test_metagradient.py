@@ -1,5 +1,7 @@
 """Meta-gradients of agents that live on: exact, and reaching what they should."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -133,9 +135,9 @@ def test_the_meta_gradient_is_that_of_central_differences(variant):
     """
     with jax.enable_x64(True):
         learner = made(**VARIANTS[variant])
-        key_init, key_collect = jax.random.split(jax.random.key(3))
-        meta_params = learner.init(key_init).meta_params
-        experience = learner.collect(
+        key_collect = jax.random.key(3)
+        meta_params = hyperparameters.init(NUMBERS)
+        experience = jax.jit(learner.collect)(
             key_collect, meta_params, TASKS.sample(jax.random.key(1))
         )
         experience = jax.tree.map(
@@ -189,21 +191,22 @@ def test_first_order_adds_up_what_each_update_does_by_itself(key):
     for num_updates in (1, 2):
         for first_order in (False, True):
             learner = made(num_updates=num_updates, first_order=first_order)
-            params = learner.init(key).meta_params
-            experience = learner.collect(key, params, TASKS.sample(key))
-            found = jax.grad(learner.objective, has_aux=True)(params, experience)[0]
+            params = hyperparameters.init(NUMBERS)
+            experience = jax.jit(learner.collect)(key, params, TASKS.sample(key))
+            by_numbers = jax.grad(learner.objective, has_aux=True)
+            found = jax.jit(by_numbers)(params, experience)[0]
             gradients[num_updates, first_order] = np.array(list(found.values()))
     np.testing.assert_allclose(gradients[1, True], gradients[1, False], rtol=1e-5)
     difference = gradients[2, True] - gradients[2, False]
     assert np.all(np.abs(difference) > 1e-4 * np.abs(gradients[2, False]))
     # By hand: numbers of one update move, those of the other stay; then the outer
     # gradient at the end, as if the second did not notice what the first did.
-    learner = made()
-    params = learner.init(key).meta_params
-    experience = learner.collect(key, params, TASKS.sample(key))
-    states, _ = jm.adaptation.adaptation_states(params, experience, inner=learner.inner)
+    learner, params = made(), hyperparameters.init(NUMBERS)
+    experience = jax.jit(learner.collect)(key, params, TASKS.sample(key))
+    path = partial(jm.adaptation.adaptation_states, inner=learner.inner)
+    states, _ = jax.jit(path)(params, experience)
     end = jm.trees.at(states, 2).params
-    by_params = jax.grad(lambda p: OUTER(p, experience.query)[0])(end)
+    by_params = jax.jit(jax.grad(lambda p: OUTER(p, experience.query)[0]))(end)
 
     def moved(numbers, update):
         state, batch = (
@@ -215,7 +218,7 @@ def test_first_order_adds_up_what_each_update_does_by_itself(key):
         )
         return sum(jnp.vdot(g, leaf) for g, leaf in pairs)
 
-    alone = [jax.grad(moved)(params, update) for update in (0, 1)]
+    alone = [jax.jit(jax.grad(moved))(params, update) for update in (0, 1)]
     total = np.array(list(jax.tree.map(jnp.add, *alone).values()))
     np.testing.assert_allclose(gradients[2, True], total, rtol=1e-3)
 

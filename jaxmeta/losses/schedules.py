@@ -1,7 +1,7 @@
 """Losses one of whose numbers changes as training goes on."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ class ScheduledLoss(NamedTuple):
         schedule: ``(update) -> value``.
     """
 
-    make: Callable[[jax.Array | float], Loss]
+    make: Callable[[Any], Loss]
     schedule: optax.Schedule
 
     def at(self, update: jax.Array | int) -> Loss:
@@ -41,9 +41,7 @@ class ScheduledLoss(NamedTuple):
         )
 
 
-def scheduled(
-    make: Callable[[jax.Array | float], Loss], schedule: optax.Schedule
-) -> ScheduledLoss:
+def scheduled(make: Callable[[Any], Loss], schedule: optax.Schedule) -> ScheduledLoss:
     """A loss with a number that changes from update to update.
 
     For instance the weight of an entropy bonus that falls to zero, so that the policy
