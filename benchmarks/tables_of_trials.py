@@ -23,15 +23,13 @@ def bandits() -> str:
                 "" if optimum is None else f"{optimum[0]:.3f}",
             ]
         )
-    updates = " and ".join(
-        str(found["settings"][0]["rl2"]["num_updates"]) for found in results
-    )
+    updates, longer = (found["settings"][0]["rl2"]["num_updates"] for found in results)
     return (
         "Bernoulli bandits, the total reward of so many pulls of so many arms, on "
         f"{results[0]['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean "
         f"of {results[0]['num_seeds']} seeds, with its standard error, after {updates} "
-        "updates for 10 and 100 pulls; the latter with the settings `LONGER` "
-        "of `benchmarks/trials.py`. The optimum is exact, by dynamic programming, "
+        f"updates for 10 pulls and {longer} for 100; the latter with the settings "
+        "`LONGER` of `benchmarks/trials.py`. The optimum is exact, by dynamic programming, "
         "where it is known.\n\n"
         + table(
             ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows

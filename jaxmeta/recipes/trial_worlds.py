@@ -272,5 +272,6 @@ RECIPES = (
         build_cartpole,
         300,
         None,
+        "2 minutes on one CPU core",
     ),
 )
