@@ -29,8 +29,8 @@ def bandits() -> str:
         f"{results[0]['num_test_tasks']:,} held-out bandits; `rl2-bandit` is the mean "
         f"of {results[0]['num_seeds']} seeds, with its standard error, after {updates} "
         f"updates for 10 pulls and {longer} for 100; the latter with the settings "
-        "`LONGER` of `benchmarks/trials.py`. The optimum is exact, by dynamic programming, "
-        "where it is known.\n\n"
+        "`LONGER` of `benchmarks/trials.py`. The optimum is exact, by dynamic "
+        "programming, where it is known.\n\n"
         + table(
             ["pulls, arms", *names, "`rl2-bandit`", "RL² published", "optimum"], rows
         )
