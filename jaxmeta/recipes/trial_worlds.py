@@ -263,7 +263,7 @@ RECIPES = (
         build_darkroom,
         1000,
         (50.5, 91.99),
-        "7 minutes on one CPU core",
+        "9 minutes on one CPU core",
     ),
     _recipe(
         "cartpole",
