@@ -1,3 +1,4 @@
+import gc
 import os
 import shutil
 import tempfile
@@ -24,6 +25,14 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 def pytest_sessionfinish(session):
     if not hasattr(session.config, "workerinput"):  # the last process to finish
         shutil.rmtree(_COMPILED, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Each holds memory maps, of which a process may have 65,530 before it crashes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
