@@ -136,6 +136,27 @@ def test_clipping_stops_the_gradient_where_the_ratio_gained_enough():
     assert gradient(1.0, 0.0) > 0
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_the_critic_learns_from_its_error_alone(kind):
+    """Advantages are made of its values, without gradient unless it is asked for."""
+    loss = kind(
+        table_policy(critic=True),
+        advantages.value_baseline(discount=0.9, trace_decay=0.5),
+        value_coefficient=0.0,
+    )
+    batch = batch_of(PARAMS, ACTIONS, REWARDS)
+    gradient = jax.grad(loss, has_aux=True)(OTHER, batch)[0]["values"]
+    np.testing.assert_array_equal(gradient, 0.0)
+
+    def judged(critic_params):
+        return loss.judged_by(OTHER, batch, critic_params)
+
+    (total, _), by_critic = jax.value_and_grad(judged, has_aux=True)(OTHER)
+    np.testing.assert_allclose(total, loss(OTHER, batch)[0], rtol=1e-6)
+    assert np.all(by_critic["values"] != 0)
+    np.testing.assert_array_equal(by_critic["logits"], 0.0)
+
+
 def test_entropy_and_critic_terms():
     loss = losses.policy_gradient(
         table_policy(critic=True),

@@ -88,7 +88,7 @@ VARIANTS = {
 }
 
 
-LONG = {"adam", "clipped"}  # left to the long run
+LONG = {"adam", "clipped", "linear baseline"}  # left to the long run
 OUTER = losses.policy_gradient(
     POLICY,
     advantages.value_baseline(discount=0.99, trace_decay=0.95),

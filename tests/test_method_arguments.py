@@ -137,7 +137,7 @@ def test_methods_that_need_adaptation_say_so(method):
         (jm.promp, {"target_kl": 0.0}, "target_kl must be positive, got 0"),
         (jm.promp, {"kl_coefficient": -1.0}, "kl_coefficient must not be negative"),
         (jm.promp, {"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
-        (jm.promp, {"clip": 0.0}, "clip must be positive, got 0"),
+        (jm.promp, {"clip": 0.0}, "clip must be positive and finite, got 0"),
     ],
 )
 def test_numbers_of_methods_are_checked(method, options, message):
