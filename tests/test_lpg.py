@@ -213,6 +213,8 @@ def test_without_hidden_layers_an_agent_is_a_table(key):
         ({"agent_optimizer": optax.adam(0.1)}, ValueError, "agent_optimizer cannot be"),
         ({"lifetime": 7}, ValueError, "must be a multiple of num_updates=2, got 7"),
         ({"num_updates": 9}, ValueError, "num_updates must be at most the lifetime, 8"),
+        ({"num_updates": 0}, ValueError, "num_updates must be at least 1, got 0"),
+        ({"num_updates": 2.0}, TypeError, r"num_updates must be an integer, got 2\.0"),
         ({"discount": 1.5}, ValueError, r"discount must lie in \[0, 1\]"),
     ],
 )

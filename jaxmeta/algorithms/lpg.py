@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import optax
 
-from jaxmeta import advantages, inner, losses, objectives, outer, policies
+from jaxmeta import advantages, checks, inner, losses, objectives, outer, policies
 from jaxmeta.algorithms import family
 from jaxmeta.learned_rules import Rule, Weights, backward_lstm
 from jaxmeta.lifetime_learner import checked_lifetime, lifetime_learner
@@ -81,6 +81,7 @@ def lpg(
         raise TypeError(
             f"policy must be one of policies.predictive, got {type(policy).__name__}"
         )
+    num_updates = checks.positive_int("num_updates", num_updates)
     checked_lifetime(lifetime, num_updates)
     rule = backward_lstm() if rule is None else rule
     alone = inner.learned_rule(
