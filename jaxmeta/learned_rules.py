@@ -21,7 +21,9 @@ class Seen(NamedTuple):
 
     Attributes:
         reward: ``[T]``.
-        discount: ``[T]``, zero where the episode ends.
+        discount: ``[T]``, zero where the episode terminates. Where a time limit cuts
+            it, the state reached counts on.
+        is_last: ``[T]`` bool, whether the episode ends here, in one way or the other.
         probability: ``[T]`` of the action taken.
         prediction: ``[T, P]`` probabilities, in the state acted in.
         next_prediction: ``[T, P]``, in the state reached.
@@ -30,6 +32,7 @@ class Seen(NamedTuple):
 
     reward: jax.Array
     discount: jax.Array
+    is_last: jax.Array
     probability: jax.Array
     prediction: jax.Array
     next_prediction: jax.Array
@@ -131,7 +134,7 @@ def backward_lstm(
             return core.step(params["core"], carry, x)
 
         _, features = jax.lax.scan(
-            step, core.initial_carry(), (inputs, seen.discount == 0), reverse=True
+            step, core.initial_carry(), (inputs, seen.is_last), reverse=True
         )
         output: Any = head.apply(params["head"], features)
         return Advice(output[:, 0], output[:, 1:])
@@ -221,11 +224,11 @@ def learned_rule(
 
     def advice(meta_params, params, batch, age):
         log_probs, now, after = views(params, batch)
-        ends = batch.terminated | batch.truncated
         over = jnp.zeros(()) if lifetime is None else age / lifetime
         seen = Seen(
             batch.reward,
-            jnp.where(ends, 0.0, discount),
+            jnp.where(batch.terminated, 0.0, discount),
+            batch.terminated | batch.truncated,
             jnp.exp(log_probs),
             jnp.exp(now),
             jnp.exp(after),

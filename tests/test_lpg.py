@@ -36,6 +36,7 @@ def seen(key, length=6):
     return Seen(
         reward=jax.random.normal(keys[0], (length,)),
         discount=jnp.full(length, 0.9),
+        is_last=jnp.zeros(length, bool),
         probability=jax.random.uniform(keys[1], (length,)),
         prediction=jax.nn.softmax(jax.random.normal(keys[2], (length, 4))),
         next_prediction=jax.nn.softmax(jax.random.normal(keys[3], (length, 4))),
@@ -47,16 +48,38 @@ def test_advice_looks_ahead_to_the_end_of_its_episode_and_no_further(key):
     """A reward at step 3 is heard of by steps 0 to 3, unless step 1 ends an episode."""
     params = RULE.init(key)
 
-    def changed(discount):
-        base = seen(key)._replace(discount=discount)
+    def changed(is_last):
+        base = seen(key)._replace(is_last=is_last)
         other = base._replace(reward=base.reward.at[3].add(1.0))
         gains = [RULE.advise(params, one).gain for one in (base, other)]
         return np.asarray(gains[0] != gains[1])
 
-    whole = jnp.full(6, 0.9)
+    whole = jnp.zeros(6, bool)
     np.testing.assert_array_equal(changed(whole), [1, 1, 1, 1, 0, 0])
-    np.testing.assert_array_equal(changed(whole.at[1].set(0)), [0, 0, 1, 1, 0, 0])
-    np.testing.assert_array_equal(changed(whole.at[3].set(0)), [1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(changed(whole.at[1].set(True)), [0, 0, 1, 1, 0, 0])
+    np.testing.assert_array_equal(changed(whole.at[3].set(True)), [1, 1, 1, 1, 0, 0])
+
+
+def test_a_time_limit_is_no_termination(key):
+    """The rule is told of a discount of zero where there is nothing more to come."""
+
+    def advise(params, seen):
+        return Advice(seen.discount + 10.0 * seen.is_last, jnp.zeros((2, 4)))
+
+    def regularizer_of(**ends):
+        batch = jax.jit(made(length=2).collect)(key, RULE.init(key), TASKS.sample(key))
+        no = jnp.zeros((2, 2), bool)
+        batch = batch.query._replace(terminated=no, truncated=no)
+        batch = batch._replace(**dict.fromkeys(ends, ~no))
+        agent = inner.learned_rule(
+            AGENT, Rule(lambda key: {}, advise, 4), optax.sgd(0.1), discount=0.9
+        )
+        _, info = agent.update(key, {}, agent.init(key, {}), batch)
+        return info["regularizer"] + 0.001 * info["prediction_entropy"]
+
+    told = [regularizer_of(), regularizer_of(truncated=1), regularizer_of(terminated=1)]
+    expected = [0.005 * gain**2 for gain in (0.9, 10.9, 10.0)]
+    np.testing.assert_allclose(told, expected, rtol=1e-4)
 
 
 def test_only_a_rule_that_sees_the_lifetime_depends_on_it(key):
