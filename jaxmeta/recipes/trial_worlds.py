@@ -254,7 +254,7 @@ RECIPES = (
         build_gridnavi,
         2500,
         (4.0, 11.0714, 11.0714, 11.0714),
-        "4 minutes on one CPU core",
+        "5 minutes on one CPU core",
     ),
     _recipe(
         "darkroom",
@@ -263,7 +263,7 @@ RECIPES = (
         build_darkroom,
         1000,
         (50.5, 91.99),
-        "9 minutes on one CPU core",
+        "14 minutes on one CPU core",
     ),
     _recipe(
         "cartpole",
