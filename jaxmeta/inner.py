@@ -12,6 +12,7 @@ from jaxmeta.learned_rules import learned_rule as learned_rule
 from jaxmeta.losses import Loss
 from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.posterior import posterior as posterior
+from jaxmeta.self_tuning import descent as descent
 from jaxmeta.self_tuning import tuned as tuned
 from jaxmeta.self_tuning import with_critic as with_critic
 from jaxmeta.types import Info, Inner, Params

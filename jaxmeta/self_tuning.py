@@ -1,13 +1,14 @@
 """Inner learners that live on, whose own numbers are what is meta-learned."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import optax
 
+from jaxmeta import checks, lifetimes, minibatches, optimizers, trees
 from jaxmeta import hyperparameters as numbers
-from jaxmeta import lifetimes, optimizers, trees
 from jaxmeta.hyperparameters import Hyperparameters
 from jaxmeta.losses import AdvantageLoss, Loss
 from jaxmeta.policies.critics import CriticParams
@@ -44,12 +45,9 @@ def tuned(
     Args:
         init: ``key -> params`` of a new agent.
         hyperparameters: their names and ranges.
-        loss: ``values -> loss`` that an update descends. One of ``losses`` says how its
-            advantages depend on the params before; a function of your own that stops
-            that gradient hides it from all updates but the first.
+        loss: ``values -> loss`` that an update descends; see :func:`descent`.
         optimizer: any optax transform, or ``values -> transform``.
-        first_order: leave out that the gradient of an update depends on the updates
-            before it: the meta-gradient is the sum of how ``eta`` acts in each.
+        first_order: as in :func:`descent`.
 
     Source: Xu, van Hasselt and Silver, "Meta-Gradient Reinforcement Learning", 2018.
 
@@ -59,19 +57,11 @@ def tuned(
         ValueError: if there is none, or the optimizer has NaN meta-gradients.
     """
     numbers.check(hyperparameters)
-
-    def made(meta_params: Params) -> tuple[Loss, optax.GradientTransformation]:
-        values = numbers.values(hyperparameters, meta_params)
-        if isinstance(optimizer, optax.GradientTransformation):
-            return loss(values), optimizer
-        return loss(values), optimizer(values)
-
+    values = partial(numbers.values, hyperparameters)
     with jax.ensure_compile_time_eval():
-        values = numbers.values(hyperparameters, numbers.init(hyperparameters))
-        first_loss, first = (
-            _checked(loss, values),
-            _checked_optimizer(optimizer, values),
-        )
+        at_first = values(numbers.init(hyperparameters))
+        first_loss = _checked(loss, at_first)
+        first = _checked_optimizer(optimizer, at_first)
     if isinstance(first_loss, AdvantageLoss) and first_loss.judged_by is None:
         raise ValueError(
             "inner_loss: it hides from the meta-gradient how its targets depend on the "
@@ -82,16 +72,59 @@ def tuned(
     optimizers.check_meta_differentiable(
         first, shapes, argument="inner_optimizer", first_order_helps=False
     )
+    make: Any = optimizer
+    if not isinstance(optimizer, optax.GradientTransformation):
+        make = lambda eta: optimizer(values(eta))  # noqa: E731
+    return descent(init, lambda eta: loss(values(eta)), make, first_order=first_order)
+
+
+def descent(
+    init: Callable[[Key], Params],
+    loss: Callable[[Params], Loss],
+    optimizer: optax.GradientTransformation | MakeOptimizer,
+    *,
+    num_epochs: int = 1,
+    num_minibatches: int = 1,
+    first_order: bool = False,
+) -> Inner:
+    """Gradient steps of an agent of its own, by a loss or an optimizer to be learned.
+
+    ``theta <- theta + optimizer_eta(grad loss_eta(theta, batch))`` from ``theta_0 =
+    init(key)``, with the meta-params ``eta``. Where neither depends on them, this is an
+    agent that learns by a known rule: A2C with ``losses.policy_gradient``, PPO with
+    ``losses.clipped_surrogate`` and epochs.
+
+    Args:
+        init: ``key -> params`` of a new agent.
+        loss: ``meta_params -> loss`` that an update descends. One of ``losses`` says
+            how its advantages depend on the params before; a function of your own that
+            stops that gradient hides it from all updates but the first.
+        optimizer: any optax transform, or ``meta_params -> transform``.
+        num_epochs: how often an update learns from each trajectory of its batch.
+        num_minibatches: steps per epoch, each on other trajectories, whole ones; a
+            divisor of their number. The advantages are those of the params now.
+        first_order: leave out that the gradient of an update depends on the updates
+            before it: the meta-gradient is the sum of how ``eta`` acts in each.
+
+    Raises:
+        TypeError: if a number is no integer.
+        ValueError: if a number is below one; from ``update``, if the trajectories
+            cannot be split so.
+    """
+    num_epochs = checks.positive_int("num_epochs", num_epochs)
+    num_minibatches = checks.positive_int("num_minibatches", num_minibatches)
+
+    def optimizer_of(meta_params: Params) -> optax.GradientTransformation:
+        if isinstance(optimizer, optax.GradientTransformation):
+            return optimizer
+        return optimizer(meta_params)
 
     def start(key, meta_params):
         params = trees.strong_types(init(key))
-        _, now = made(meta_params)
-        return TunedState(params, trees.strong_types(now.init(params)))
+        state = optimizer_of(meta_params).init(params)
+        return TunedState(params, trees.strong_types(state))
 
-    @jax.checkpoint
-    def update(key, meta_params, state, batch):
-        del key
-        loss_now, now = made(meta_params)
+    def step(loss_now, now, state, batch):
         params = state.params
         if first_order:
             state = jax.lax.stop_gradient(state)
@@ -107,6 +140,20 @@ def tuned(
         updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
         info = {**info, "gradient_norm": trees.safe_norm(gradients)}
         return TunedState(optax.apply_updates(params, updates), optimizer_state), info
+
+    @jax.checkpoint
+    def update(key, meta_params, state, batch):
+        learn = partial(step, loss(meta_params), optimizer_of(meta_params))
+        if num_epochs == num_minibatches == 1:
+            return learn(state, batch)
+        return minibatches.scan(
+            key,
+            learn,
+            state,
+            batch,
+            num_epochs=num_epochs,
+            num_minibatches=num_minibatches,
+        )
 
     return Inner(start, update, lambda meta_params, state: state.params)
 

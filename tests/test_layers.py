@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Every module or package of the top level, lowest first; one may import those on its
 # own line and those above it.
 LAYERS = [
-    {"types", "distributions", "trees", "checks", "files"},
+    {"types", "distributions", "trees", "checks", "files", "minibatches"},
     {"returns", "optimizers", "environments", "batching", "replay", "hyperparameters"},
     {"tasks", "policies", "decoders"},
     {"rollouts", "bootstrapping", "advantages"},

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import optax
 
-from jaxmeta import inner, learner, losses, outer, policies
+from jaxmeta import inner, learner, losses, minibatches, outer, policies
 from jaxmeta.advantages import Advantage
 from jaxmeta.algorithms import family
 from jaxmeta.losses import Loss
@@ -100,7 +100,7 @@ def policy_optimization(
         episodes_per_trial=episodes_per_trial or 1,
         length=length,
     )
-    outer.check_minibatches(num_tasks * num_trials, num_minibatches)
+    minibatches.check(num_tasks * num_trials, num_minibatches)
     jax.eval_shape(
         made.update, jax.random.key(0), jax.eval_shape(made.init, jax.random.key(0))
     )

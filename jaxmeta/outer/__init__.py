@@ -1,6 +1,6 @@
 """Outer learners: how the experience of a batch of tasks changes the meta-params."""
 
-from jaxmeta.outer.batch import check_minibatches, on_trials
+from jaxmeta.outer.batch import on_trials
 from jaxmeta.outer.evolution import evolution
 from jaxmeta.outer.gradient import Objective, gradient
 from jaxmeta.outer.reptile import reptile
@@ -9,7 +9,6 @@ from jaxmeta.outer.trust_region import AdaptedDistributions, trust_region
 __all__ = [
     "AdaptedDistributions",
     "Objective",
-    "check_minibatches",
     "evolution",
     "gradient",
     "on_trials",

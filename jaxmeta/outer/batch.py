@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta import checks, trees
+from jaxmeta import checks, minibatches, trees
 from jaxmeta.losses import Loss, at_update
 from jaxmeta.types import Outer
 
@@ -74,38 +74,16 @@ def on_trials(
         trials = jax.tree.map(
             lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), experience.query
         )
-        num_trials = trials.reward.shape[0]
-        check_minibatches(num_trials, num_minibatches)
         learn = partial(step, at_update(loss, state.num_updates))
-
-        def epoch(carry, key):
-            if num_minibatches == 1:
-                return learn(carry, trials)
-            order = jax.random.permutation(key, num_trials).reshape(num_minibatches, -1)
-
-            def minibatch(carry, chosen):
-                return learn(carry, jax.tree.map(lambda leaf: leaf[chosen], trials))
-
-            carry, info = jax.lax.scan(minibatch, carry, order)
-            return carry, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), info)
-
-        (meta_params, optimizer_state), info = jax.lax.scan(
-            epoch, (meta_params, state.optimizer), jax.random.split(key, num_epochs)
+        (meta_params, optimizer_state), info = minibatches.scan(
+            key,
+            learn,
+            (meta_params, state.optimizer),
+            trials,
+            num_epochs=num_epochs,
+            num_minibatches=num_minibatches,
         )
         state = OnTrialsState(optimizer_state, state.num_updates + 1)
-        return meta_params, state, jax.tree.map(lambda leaf: leaf[-1], info)
+        return meta_params, state, info
 
     return Outer(init, update)
-
-
-def check_minibatches(num_trials: int, num_minibatches: int) -> None:
-    """Check that trials can be split into minibatches of one size.
-
-    Raises:
-        ValueError: if not.
-    """
-    if num_trials % num_minibatches:
-        raise ValueError(
-            f"num_minibatches must divide the number of trials, {num_trials}, got "
-            f"{num_minibatches}"
-        )
