@@ -22,13 +22,19 @@ from jaxmeta.types import (
     Policy,
     TaskDistribution,
 )
+from jaxmeta.windows import Lives, check_batch, checked_lifetime, ways
 
 
 class LifetimesState(NamedTuple):
-    """The state of the outer learner, and the lifetimes ``[M]`` it learns from."""
+    """The state of the outer learner, and the lives ``[M]`` it learns from."""
 
     outer: Any
-    lifetimes: Lifetime
+    lives: Lives
+
+    @property
+    def lifetimes(self) -> Lifetime:
+        """Of the agents that live."""
+        return self.lives.lifetimes
 
 
 def lifetime_learner(
@@ -43,6 +49,7 @@ def lifetime_learner(
     num_updates: int,
     num_environments: int,
     length: int,
+    persistent: bool = False,
     lifetime_batch_size: int | None = None,
 ) -> MetaLearner:
     """Compose a meta-learner whose agents live on between its updates.
@@ -53,6 +60,12 @@ def lifetime_learner(
     back to its start and no further. An agent whose lifetime is over is replaced by a
     new one in a new task. The first ones have lifetimes of different length, so that
     all ages are present at any time.
+
+    With an outer learner that proposes other meta-params (``outer.evolution``), all
+    proposals for a lifetime live through the window, from the same agent and with the
+    same random numbers; then the agent lives through it by the meta-params, and goes on
+    from there. With ``persistent`` each proposal has an agent of its own for life: they
+    share their birth and their random numbers, and drift apart.
 
     Its info holds ``returns`` ``[K + 1]``, the mean return of the episodes that ended
     last in each environment (zero as long as none has), ``environment_steps``, and the
@@ -70,6 +83,7 @@ def lifetime_learner(
         num_updates: ``K``, the window.
         num_environments: ``N`` copies of the environment per lifetime.
         length: ``T`` steps in each per update.
+        persistent: agents live by proposals for life, not for a window.
         lifetime_batch_size: lifetimes whose agents are updated at a time, a divisor of
             ``num_lifetimes``; see ``batching.map_tasks``.
 
@@ -93,14 +107,16 @@ def lifetime_learner(
         task_batch_size=lifetime_batch_size,
         **parts,
     )
-
-    def newborn(key: Key, meta_params: Params) -> Lifetime:
-        key_task, key_born = jax.random.split(key)
-        return born(key_born, meta_params, tasks.sample(key_task))
+    start, go_on = ways(
+        live, outer, persistent=persistent, is_life=lifetime == num_updates
+    )
 
     def generation(key: Key, meta_params: Params) -> Lifetime:
-        keys = jax.random.split(key, num_lifetimes)
-        return jax.vmap(newborn, in_axes=(0, None))(keys, meta_params)
+        def newborn(key):
+            key_task, key_born = jax.random.split(key)
+            return born(key_born, meta_params, tasks.sample(key_task))
+
+        return jax.vmap(newborn)(jax.random.split(key, num_lifetimes))
 
     def init(key: Key) -> MetaState:
         checks.typed_key(key)
@@ -111,40 +127,36 @@ def lifetime_learner(
             windows = lifetime // num_updates
             ages = jnp.arange(num_lifetimes) * windows // num_lifetimes * num_updates
             first = first._replace(age=ages.astype(jnp.int32))
-        state = LifetimesState(outer.init(meta_params), first)
+        state = LifetimesState(outer.init(meta_params), start(meta_params, first))
         return MetaState(meta_params, state, jnp.zeros((), jnp.int32))
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
         key_live, key_outer, key_born = jax.random.split(key, 3)
-        meta_params, (outer_state, living) = state.meta_params, state.outer_state
         keys = jax.random.split(key_live, num_lifetimes)
-        living, experience, returns = jax.vmap(live, in_axes=(0, None, 0))(
-            keys, meta_params, living
-        )
+        meta_params, kept = state.meta_params, state.outer_state
+        lives, experience, times = go_on(keys, key_outer, meta_params, kept.lives)
         if lifetime is not None:
-            is_over = living.age >= lifetime
-            living = jax.vmap(trees.where)(
-                is_over, generation(key_born, meta_params), living
-            )
+            is_over = lives.lifetimes.age.reshape(num_lifetimes, -1)[:, 0] >= lifetime
+            others = start(meta_params, generation(key_born, meta_params))
+            lives = jax.vmap(trees.where)(is_over, others, lives)
         meta_params, outer_state, info = outer.update(
-            key_outer, meta_params, outer_state, experience
+            key_outer, meta_params, kept.outer, experience
         )
-        steps = num_lifetimes * (num_updates + 1) * num_environments * length
+        steps = num_lifetimes * times * (num_updates + 1) * num_environments * length
         info = {
             **info,
-            "returns": jnp.sum(returns.mean * returns.share, axis=0)
-            / jnp.maximum(jnp.sum(returns.share, axis=0), 1e-8),
+            "returns": lifetimes.mean_returns(experience.window.returns),
             "environment_steps": jnp.asarray(steps, jnp.int32),
         }
-        kept = LifetimesState(outer_state, living)
+        kept = LifetimesState(outer_state, lives)
         return MetaState(meta_params, kept, state.step + 1), info
 
     def collect(key: Key, meta_params: Params, task: Any, *, environment=environment):
         key_born, key_live = jax.random.split(key)
         at = {"environment": environment}
-        start = born(key_born, meta_params, task, **at)
-        return live(key_live, meta_params, start, **at)[1]
+        first = born(key_born, meta_params, task, **at)
+        return live(key_live, meta_params, first, **at)[1]
 
     return MetaLearner(
         init,
@@ -225,7 +237,7 @@ def _curve(
         )
 
         def step(lifetime, key):
-            lifetime, _, returns = lifetimes.live(
+            lifetime, experience = lifetimes.live(
                 key,
                 meta_params,
                 lifetime,
@@ -234,48 +246,11 @@ def _curve(
                 judged=False,
                 **parts,
             )
-            return lifetime, returns.mean[0]
+            return lifetime, experience.window.returns.mean[0]
 
         return jax.lax.scan(step, start, jax.random.split(key_live, num_updates))[1]
 
     return jax.vmap(one)(jax.random.split(key, num_lifetimes))
-
-
-def checked_lifetime(lifetime: int | None, num_updates: int) -> int | None:
-    """A lifetime that a window fits into.
-
-    Raises:
-        TypeError: if it is no integer.
-        ValueError: if it is shorter than a window, or no multiple of it.
-    """
-    if lifetime is None:
-        return None
-    lifetime = checks.positive_int("lifetime", lifetime)
-    if num_updates > lifetime:
-        raise ValueError(
-            f"num_updates must be at most the lifetime, {lifetime}, got {num_updates}"
-        )
-    if lifetime % num_updates:
-        raise ValueError(
-            f"lifetime must be a multiple of num_updates={num_updates}, got {lifetime}"
-        )
-    return lifetime
-
-
-def check_batch(num_lifetimes: int, lifetime_batch_size: int | None) -> None:
-    """Check that lifetimes can be split into batches.
-
-    Raises:
-        TypeError: if a number is no integer.
-        ValueError: if not.
-    """
-    if lifetime_batch_size is None:
-        return
-    size = checks.positive_int("lifetime_batch_size", lifetime_batch_size)
-    if num_lifetimes % size:
-        raise ValueError(
-            f"lifetime_batch_size must divide num_lifetimes={num_lifetimes}, got {size}"
-        )
 
 
 def _checked_environment(tasks: TaskDistribution, policy: Policy) -> Environment:

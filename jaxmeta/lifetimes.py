@@ -45,6 +45,21 @@ class Returns(NamedTuple):
     share: jax.Array
 
 
+class Window(NamedTuple):
+    """A part of a life.
+
+    Attributes:
+        returns: ``[B]``, by the end of each batch of it.
+        perturbation: like the meta-params, how far those that acted were from the
+            meta-params in every window of this life so far, this one included, added
+            up. None: the meta-params themselves acted, or each window is judged by
+            itself.
+    """
+
+    returns: Returns
+    perturbation: Any = None
+
+
 class Lifetime(NamedTuple):
     """One agent in one task, in ``N`` copies of its environment; a batch adds ``[M]``.
 
@@ -107,7 +122,7 @@ def live(
     length: int,
     judged: bool = True,
     task_batch_size: int | None = None,
-) -> tuple[Lifetime, Experience, Returns]:
+) -> tuple[Lifetime, Experience]:
     """Act and update by turns, from where the lifetime stands, without gradients.
 
     Environments go on where they stood: an episode may last over several updates.
@@ -127,9 +142,10 @@ def live(
             updates are for so many at a time; see ``batching.map_tasks``.
 
     Returns:
-        The lifetime ``K`` updates later; the experience, support ``[K, N, T]`` and
+        The lifetime ``K`` updates later; and the experience, support ``[K, N, T]`` and
         query ``[N, T]`` (None unless ``judged``), with the agent of before as
-        ``initial``; and the returns by the end of each batch, ``[K + 1]`` or ``[K]``.
+        ``initial`` and returns by the end of each batch, ``[K + 1]`` or ``[K]``, as
+        ``window``.
     """
     meta_params = jax.lax.stop_gradient(meta_params)
     key_updates, key_act = jax.random.split(key)
@@ -173,9 +189,17 @@ def live(
         support=jax.tree.map(lambda leaf: leaf[:num_updates], batches),
         query=trees.at(batches, -1) if judged else None,
         initial=lifetime.agent,
+        window=Window(returns),
     )
     age = lifetime.age + num_updates
-    return Lifetime(lifetime.task, agent, states, scores, age), experience, returns
+    return Lifetime(lifetime.task, agent, states, scores, age), experience
+
+
+def mean_returns(returns: Returns) -> jax.Array:
+    """Over lives ``[..., B]``, of those in which an episode has ended; ``[B]``."""
+    axes = tuple(range(returns.mean.ndim - 1))
+    total = jnp.sum(returns.mean * returns.share, axis=axes)
+    return total / jnp.maximum(jnp.sum(returns.share, axis=axes), 1e-8)
 
 
 def check_loss(name: str, loss: Any) -> None:

@@ -121,6 +121,40 @@ def bootstrapped(
     return objective
 
 
+def lifetime_return(*, final: bool = False) -> Objective:
+    """Minus how well an agent that lives on does, for what asks for no gradient.
+
+    The mean return of the episodes that had ended last by the end of each batch that an
+    updated agent acted, averaged over the window; zero before the first end.
+
+    Args:
+        final: only by the end of the window. Where that is the end of its life, this is
+            what a learning rule is for.
+    """
+
+    def objective(meta_params: Params, experience: Experience):
+        del meta_params
+        after = experience.window.returns.mean[1:]
+        return -(after[-1] if final else jnp.mean(after)), {}
+
+    return objective
+
+
+def lifetime_reward() -> Objective:
+    """Minus the mean reward of a step that an updated agent takes in a window.
+
+    It counts every step, and so does not wait for the end of an episode.
+    """
+
+    def objective(meta_params: Params, experience: Experience):
+        del meta_params
+        support, query = experience.support.reward[1:], experience.query.reward
+        rewards = jnp.concatenate([support, query[None]])
+        return -jnp.mean(rewards), {}
+
+    return objective
+
+
 def adapted_distributions(
     inner: Inner, outer_loss: AdvantageLoss, *, weights: Sequence[float] = (1.0,)
 ) -> AdaptedDistributions:

@@ -218,12 +218,15 @@ class Experience(NamedTuple):
             are not those of the support.
         initial: the state of the inner learner before the updates; None: that of
             ``Inner.init``, where adaptation starts anew.
+        window: of an agent that lives on, which part of its life this is and how well
+            it went, a ``lifetimes.Window``.
     """
 
     keys: Key
     support: Any
     query: Any
     initial: Any = None
+    window: Any = None
 
 
 class Outer(NamedTuple):

@@ -25,6 +25,7 @@ LAYERS = [
         "self_tuning",
         "learned_rules",
         "lifetimes",
+        "windows",
         "adaptation",
         "outer",
         "sampling",

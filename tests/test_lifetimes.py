@@ -119,7 +119,7 @@ def test_returns_are_those_of_the_episodes_that_ended_last(key):
     life = lifetimes.born(key_born, (), TASKS.sample(key), num_environments=4, **parts)
     rewards = np.zeros((4, 0))
     for window in range(3):
-        life, experience, returns = lifetimes.live(
+        life, experience = lifetimes.live(
             jax.random.fold_in(key_live, window),
             (),
             life,
@@ -127,6 +127,7 @@ def test_returns_are_those_of_the_episodes_that_ended_last(key):
             length=4,
             **parts,
         )
+        returns = experience.window.returns
         batches = [jm.trees.at(experience.support, k) for k in range(2)]
         for column, batch in enumerate([*batches, experience.query]):
             rewards = np.concatenate([rewards, batch.reward], axis=1)
@@ -140,9 +141,10 @@ def test_returns_are_those_of_the_episodes_that_ended_last(key):
 def test_what_is_not_judged_acts_no_more_than_it_learns(key):
     parts = {"environment": TASKS.environment, "policy": POLICY, "inner": COUNTING}
     life = lifetimes.born(key, (), TASKS.sample(key), num_environments=4, **parts)
-    after, experience, returns = lifetimes.live(
+    after, experience = lifetimes.live(
         key, (), life, num_updates=3, length=4, judged=False, **parts
     )
+    returns = experience.window.returns
     assert after.agent["updates"] == 3
     assert experience.query is None
     assert experience.support.reward.shape == (3, 4, 4)

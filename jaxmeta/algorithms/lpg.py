@@ -7,9 +7,10 @@ import optax
 from jaxmeta import advantages, checks, inner, losses, objectives, outer, policies
 from jaxmeta.algorithms import family
 from jaxmeta.learned_rules import Rule, Weights, backward_lstm
-from jaxmeta.lifetime_learner import checked_lifetime, lifetime_learner
+from jaxmeta.lifetime_learner import lifetime_learner
 from jaxmeta.policies import Predictive
 from jaxmeta.types import MetaLearner, TaskDistribution
+from jaxmeta.windows import checked_lifetime
 
 
 def lpg(
