@@ -6,6 +6,7 @@ of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evalu
 
 import importlib.metadata
 import inspect
+import logging
 import os
 import platform
 from collections.abc import Sequence
@@ -56,6 +57,7 @@ def train(
     checks.positive_int("num_updates", num_updates)
     defaults = inspect.signature(recipe.build).parameters
     arguments = {k: p.default for k, p in defaults.items()} | (arguments or {})
+    _warn_of_decay(arguments, num_updates)
     experiment = recipe.build(**arguments)
     key_fit, key_test = _keys(seed)
     config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
@@ -107,6 +109,19 @@ def load(directory: Path) -> plots.Run:
     result = _read(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
     return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
+
+
+def _warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
+    """Say so if a rate that falls does not fall over the whole run and no longer."""
+    decay = arguments.get("decay_updates", num_updates)
+    if decay != num_updates:
+        logging.getLogger(__name__).warning(
+            "num_updates is %d, but the rate of learning falls over decay_updates=%d: "
+            "it %s",
+            num_updates,
+            decay,
+            "is least after that" if decay < num_updates else "does not get that far",
+        )
 
 
 def _finish(
