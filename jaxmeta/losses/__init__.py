@@ -7,6 +7,14 @@ from jaxmeta.losses.advantage_loss import (
     evaluate,
 )
 from jaxmeta.losses.dice import dice, loaded_dice
+from jaxmeta.losses.drifts import (
+    Drift,
+    LearnedDrift,
+    clipping_drift,
+    discovered_drift,
+    learned_drift,
+    mirror_learning,
+)
 from jaxmeta.losses.elbo import elbo
 from jaxmeta.losses.schedules import (
     ScheduledLoss,
@@ -29,6 +37,8 @@ from jaxmeta.losses.v_trace import v_trace
 
 __all__ = [
     "AdvantageLoss",
+    "Drift",
+    "LearnedDrift",
     "Loss",
     "ScheduledLoss",
     "advantage_loss_of",
@@ -36,12 +46,16 @@ __all__ = [
     "check_length",
     "check_not_scheduled",
     "clipped_surrogate",
+    "clipping_drift",
     "default_supervised",
     "dice",
+    "discovered_drift",
     "elbo",
     "evaluate",
+    "learned_drift",
     "likelihood_ratio",
     "loaded_dice",
+    "mirror_learning",
     "negative_log_likelihood",
     "policy_gradient",
     "scheduled",
