@@ -20,6 +20,9 @@ MakeLoss = Callable[[Values], Loss]
 
 MakeOptimizer = Callable[[Values], optax.GradientTransformation]
 
+Signals = Callable[[Key, Params, Any], dict[str, Any]]
+"""``(key, params, batch) -> extra arguments`` of the update of an optimizer."""
+
 
 class TunedState(NamedTuple):
     """An agent's params, and the state of its optimizer."""
@@ -86,6 +89,7 @@ def descent(
     num_epochs: int = 1,
     num_minibatches: int = 1,
     first_order: bool = False,
+    signals: Signals | None = None,
 ) -> Inner:
     """Gradient steps of an agent of its own, by a loss or an optimizer to be learned.
 
@@ -105,26 +109,36 @@ def descent(
             divisor of their number. The advantages are those of the params now.
         first_order: leave out that the gradient of an update depends on the updates
             before it: the meta-gradient is the sum of how ``eta`` acts in each.
+        signals: ``(key, params, batch) -> extra arguments`` of the optimizer's update,
+            by name: what it is to know besides gradients and params. They are those of
+            the minibatch, and each step has a key of its own.
 
     Raises:
-        TypeError: if a number is no integer.
+        TypeError: if a number is no integer, or ``signals`` no function.
         ValueError: if a number is below one; from ``update``, if the trajectories
             cannot be split so.
     """
     num_epochs = checks.positive_int("num_epochs", num_epochs)
     num_minibatches = checks.positive_int("num_minibatches", num_minibatches)
+    if signals is not None and not callable(signals):
+        raise TypeError(
+            "signals must be a function (key, params, batch) -> dict of arguments, got "
+            f"{signals!r}"
+        )
 
     def optimizer_of(meta_params: Params) -> optax.GradientTransformation:
         if isinstance(optimizer, optax.GradientTransformation):
             return optimizer
         return optimizer(meta_params)
 
-    def start(key, meta_params):
+    def born(key, meta_params):
         params = trees.strong_types(init(key))
         state = optimizer_of(meta_params).init(params)
         return TunedState(params, trees.strong_types(state))
 
-    def step(loss_now, now, state, batch):
+    def step(loss_now, now, carry, batch):
+        state, key = carry
+        key, key_signals = jax.random.split(key)
         params = state.params
         if first_order:
             state = jax.lax.stop_gradient(state)
@@ -137,25 +151,33 @@ def descent(
             return loss_now(params, batch)
 
         gradients, info = jax.grad(descended, has_aux=True)(state.params)
-        updates, optimizer_state = now.update(gradients, state.optimizer, state.params)
+        told = {} if signals is None else signals(key_signals, state.params, batch)
+        updates, optimizer_state = optax.with_extra_args_support(now).update(
+            gradients, state.optimizer, state.params, **told
+        )
         info = {**info, "gradient_norm": trees.safe_norm(gradients)}
-        return TunedState(optax.apply_updates(params, updates), optimizer_state), info
+        learned = TunedState(optax.apply_updates(params, updates), optimizer_state)
+        return (learned, key), info
 
     @jax.checkpoint
     def update(key, meta_params, state, batch):
+        key_order, key_steps = jax.random.split(key)
         learn = partial(step, loss(meta_params), optimizer_of(meta_params))
+        start = (state, key_steps)
         if num_epochs == num_minibatches == 1:
-            return learn(state, batch)
-        return minibatches.scan(
-            key,
+            (state, _), info = learn(start, batch)
+            return state, info
+        (state, _), info = minibatches.scan(
+            key_order,
             learn,
-            state,
+            start,
             batch,
             num_epochs=num_epochs,
             num_minibatches=num_minibatches,
         )
+        return state, info
 
-    return Inner(start, update, lambda meta_params, state: state.params)
+    return Inner(born, update, lambda meta_params, state: state.params)
 
 
 def _checked(loss: MakeLoss, values: Values) -> Loss:

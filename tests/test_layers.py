@@ -24,6 +24,7 @@ LAYERS = [
         "posterior",
         "self_tuning",
         "learned_rules",
+        "learned_optimizers",
         "lifetimes",
         "windows",
         "adaptation",

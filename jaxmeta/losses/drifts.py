@@ -168,8 +168,8 @@ def learned_drift(*, size: int = 128, margin: float = 1e-6) -> LearnedDrift:
         less = -jnp.expm1(log_ratio)  # 1 - r
         alone = jnp.stack([less, less**2, log_ratio, log_ratio**2], axis=-1)
         features = jnp.concatenate([alone, alone * advantage[..., None]], axis=-1)
-        units: Any = jnp.tanh(hidden.apply(params["hidden"], features))
-        output: Any = out.apply(params["out"], units)
+        units: Any = hidden.apply(params["hidden"], features)
+        output: Any = out.apply(params["out"], jnp.tanh(units))
         return jax.nn.relu(output[..., 0] - margin)
 
     return LearnedDrift(init, apply)

@@ -1,5 +1,6 @@
 """Policies as pure functions: built-in networks, and adapters for your own."""
 
+from jaxmeta.policies.activity import dormancy, layer_proportions
 from jaxmeta.policies.adapters import (
     check_policy,
     first_timestep,
@@ -34,11 +35,13 @@ __all__ = [
     "belief",
     "check_memoryless",
     "check_policy",
+    "dormancy",
     "first_timestep",
     "from_linen",
     "from_nnx",
     "gru",
     "is_head",
+    "layer_proportions",
     "lru",
     "lstm",
     "mlp",
