@@ -114,6 +114,24 @@ def lpg(**options):
     return jm.lpg(TASKS, policy, **{**settings, **options})
 
 
+def evolved(method, **options):
+    """A method whose rule evolves, with a rule that makes a difference at once."""
+    settings = {
+        "outer_optimizer": optax.adam(1e-2),
+        "sigma": 0.5,
+        "num_lifetimes": 4,
+        "lifetime": 4,
+        "num_updates": 2,
+        "num_environments": 4,
+        "length": 5,
+        "num_epochs": 2,
+        "num_minibatches": 2,
+        "objective": jm.objectives.lifetime_reward(),
+    }
+    policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    return method(TASKS, policy, **{**settings, **options})
+
+
 # A new method adds a row here.
 LEARNERS = {
     "maml": functools.partial(gradient_based, jm.maml),
@@ -144,12 +162,23 @@ LEARNERS = {
     "pearl": pearl,
     "metagradient": metagradient,
     "lpg": lpg,
+    "learned_optimizer": functools.partial(
+        evolved,
+        jm.learned_optimizer,
+        optimizer=jm.learned_optimizers.recurrent(size=4, memory=2, step_scale=0.3),
+    ),
+    "learned_drift": functools.partial(
+        evolved,
+        jm.learned_drift,
+        drift=jm.losses.learned_drift(size=4),
+        agent_optimizer=optax.sgd(1.0),
+    ),
 }
 
 
 WITHOUT_INNER_UPDATES = {"rl2", "multitask", "varibad"}
 # Their agents live on: there is no number of tasks or of episodes per update.
-LIVING = {"metagradient", "lpg"}
+LIVING = {"metagradient", "lpg", "learned_optimizer", "learned_drift"}
 COLUMNS = {"multitask": 1}  # of a curve; of the others there are three
 # Methods that act on tasks of their own, and the returns that are possible there.
 TASKS_OF = {"pearl": CONTINUOUS}

@@ -5,6 +5,8 @@ from jaxmeta.algorithms.cavia import cavia
 from jaxmeta.algorithms.emaml import emaml
 from jaxmeta.algorithms.es_maml import es_maml
 from jaxmeta.algorithms.imaml import imaml
+from jaxmeta.algorithms.learned_drift import learned_drift
+from jaxmeta.algorithms.learned_optimizer import learned_optimizer
 from jaxmeta.algorithms.lpg import lpg
 from jaxmeta.algorithms.maml import maml
 from jaxmeta.algorithms.maml_trpo import maml_trpo
@@ -23,6 +25,8 @@ __all__ = [
     "emaml",
     "es_maml",
     "imaml",
+    "learned_drift",
+    "learned_optimizer",
     "lpg",
     "maml",
     "maml_trpo",
