@@ -4,6 +4,7 @@ import optax
 
 from jaxmeta import (
     advantages,
+    checks,
     inner,
     learned_optimizers,
     lifetimes,
@@ -90,6 +91,8 @@ def learned_optimizer(
             policy, advantages.value_baseline(normalize=True), entropy_coefficient=0.01
         )
     lifetimes.check_loss("agent_loss", agent_loss)
+    if max_gradient_norm is not None:
+        checks.positive("max_gradient_norm", max_gradient_norm)
     schedule = Schedule(lifetime, num_epochs, num_minibatches)
 
     def agent_optimizer(meta_params):
