@@ -24,6 +24,7 @@ SETTINGS = {
     "num_minibatches": 2,
 }
 SMALL = learned_optimizers.recurrent(size=3, memory=2)
+DRIFT = losses.learned_drift(size=3)
 
 
 def drift(policy=POLICY, **options):
@@ -169,13 +170,12 @@ def test_what_is_learned_fits_other_agents_in_other_environments(key):
     tasks = jm.tasks.navigation2d(horizon=5)
     other = policies.mlp(tasks.environment, hidden=(3, 2), critic=True)
     sizes = {"num_updates": 2, "num_environments": 4, "length": 5}
-    for method, options in (
-        (jm.learned_drift, {"agent_optimizer": optax.sgd(0.1)}),
-        (jm.learned_optimizer, {"optimizer": SMALL}),
+    for method, made, options in (
+        (jm.learned_drift, DRIFT, {"drift": DRIFT, "agent_optimizer": optax.sgd(0.1)}),
+        (jm.learned_optimizer, SMALL, {"optimizer": SMALL}),
     ):
-        settings = {**SETTINGS, **options}
-        rule = method(TASKS, POLICY, **settings).init(key).meta_params
-        there = method(tasks, other, **settings)
+        rule = made.init(key)
+        there = method(tasks, other, **{**SETTINGS, **options})
         curve = jm.lifetime_curve(key, there, rule, tasks, num_lifetimes=3, **sizes)
         assert curve.shape == (3, 2)
         assert np.all(np.isfinite(curve))
