@@ -142,32 +142,11 @@ def recurrent(
     for decay in decays:
         if not 0.0 <= decay < 1.0:
             raise ValueError(f"decays must each lie in [0, 1), got {decay}")
-    cell = linen.GRUCell(memory)
-    perceptron = linen.Sequential(
-        [
-            linen.Dense(size),
-            linen.LayerNorm(),
-            jax.nn.relu,
-            linen.Dense(size),
-            linen.LayerNorm(),
-            jax.nn.relu,
-            linen.Dense(3),
-        ]
-    )
-    num_inputs = 1 + 2 * (len(decays) + 1) + 4
-
-    def init(key):
-        key_cell, key_perceptron = jax.random.split(key)
-        empty = jnp.zeros(memory)
-        return {
-            "cell": cell.init(key_cell, empty, jnp.zeros(num_inputs)),
-            "perceptron": perceptron.init(key_perceptron, empty),
-        }
+    init, read = _network(size, memory, num_inputs=1 + 2 * (len(decays) + 1) + 4)
 
     def propose(meta_params, features, remembered, noise):
         """The updates ``[P]``, and what is remembered from now on."""
-        remembered, read = cell.apply(meta_params["cell"], remembered, features)
-        output: Any = perceptron.apply(meta_params["perceptron"], read)
+        remembered, output = read(meta_params, remembered, features)
         step, exponent, spread = output[:, 0], output[:, 1], output[:, 2]
         updates = step_scale * step * jnp.exp(exponent_scale * exponent)
         updates = updates + noise_scale * spread * noise
@@ -211,6 +190,36 @@ def recurrent(
         return optax.GradientTransformationExtraArgs(start, update)
 
     return LearnedOptimizer(init, transform)
+
+
+def _network(size: int, memory: int, *, num_inputs: int) -> tuple[Any, Any]:
+    """``key -> params``, and ``(params, memory, features) -> (memory, outputs)``."""
+    cell = linen.GRUCell(memory)
+    perceptron = linen.Sequential(
+        [
+            linen.Dense(size),
+            linen.LayerNorm(),
+            jax.nn.relu,
+            linen.Dense(size),
+            linen.LayerNorm(),
+            jax.nn.relu,
+            linen.Dense(3),
+        ]
+    )
+
+    def init(key):
+        key_cell, key_perceptron = jax.random.split(key)
+        empty = jnp.zeros(memory)
+        return {
+            "cell": cell.init(key_cell, empty, jnp.zeros(num_inputs)),
+            "perceptron": perceptron.init(key_perceptron, empty),
+        }
+
+    def apply(params, remembered, features):
+        remembered, hidden = cell.apply(params["cell"], remembered, features)
+        return remembered, perceptron.apply(params["perceptron"], hidden)
+
+    return init, apply
 
 
 def proportions(
