@@ -77,10 +77,8 @@ def signals(policy: Policy) -> Signals:
     """
 
     def told(key, params, batch):
-        return {
-            "key": key,
-            "dormancy": policies.dormancy(policy, params, batch.timestep),
-        }
+        dormancy = policies.dormancy(policy, params, batch.timestep)
+        return {"key": key, "dormancy": dormancy}
 
     return told
 
@@ -195,17 +193,9 @@ def recurrent(
 def _network(size: int, memory: int, *, num_inputs: int) -> tuple[Any, Any]:
     """``key -> params``, and ``(params, memory, features) -> (memory, outputs)``."""
     cell = linen.GRUCell(memory)
-    perceptron = linen.Sequential(
-        [
-            linen.Dense(size),
-            linen.LayerNorm(),
-            jax.nn.relu,
-            linen.Dense(size),
-            linen.LayerNorm(),
-            jax.nn.relu,
-            linen.Dense(3),
-        ]
-    )
+    layer = [linen.Dense(size), linen.LayerNorm(), jax.nn.relu]
+    other = [linen.Dense(size), linen.LayerNorm(), jax.nn.relu]
+    perceptron = linen.Sequential([*layer, *other, linen.Dense(3)])
 
     def init(key):
         key_cell, key_perceptron = jax.random.split(key)
@@ -277,15 +267,13 @@ def _spread(tree: Any, params: Params) -> jax.Array:
     Raises:
         ValueError: if the trees differ.
     """
-    if not isinstance(tree, float):
-        structures = jax.tree.structure(tree), jax.tree.structure(params)
-        if structures[0] != structures[1]:
-            raise ValueError(
-                f"dormancy must be a tree like the params, {structures[1]}, got "
-                f"{structures[0]}"
-            )
-    else:
+    if isinstance(tree, float):
         tree = jax.tree.map(lambda _: tree, params)
+    given, wanted = jax.tree.structure(tree), jax.tree.structure(params)
+    if given != wanted:
+        raise ValueError(
+            f"dormancy must be a tree like the params, {wanted}, got {given}"
+        )
     full = jax.tree.map(
         lambda value, p: jnp.broadcast_to(jnp.asarray(value, p.dtype), p.shape),
         tree,
