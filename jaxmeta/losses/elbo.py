@@ -34,9 +34,9 @@ def elbo(
     Gaussian. The sum is over all steps of the trial, those to come included: a belief
     has to say what it does not know. One latent is drawn per belief. The loss is the
     mean over steps ``t`` and trials; steps acted after a trial's last episode count
-    too, as they are of its task. Beside the parts of the bound, the info of a decoder of
-    certain rewards alone has ``unexplained_rewards``, the share of the trials' rewards
-    that are others: above zero, it is the wrong decoder.
+    too, as they are of its task. With a decoder of certain rewards alone, the info has
+    ``unexplained_rewards``, the share of the trials' rewards that are others: above
+    zero, it is the wrong decoder.
 
     Args:
         policy: one with beliefs, such as ``policies.belief``.
