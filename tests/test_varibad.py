@@ -189,6 +189,17 @@ def test_beliefs_of_one_step_are_the_prior():
             ValueError,
             r"decoder: its log_prob of a trial of shape \(10,\) has shape \(3,\)",
         ),
+        (
+            {"decoder": decoders.reward(jm.tasks.gridnavi().environment)},
+            ValueError,
+            r"decoder: it cannot explain BernoulliBandit, whose observations have "
+            r"shape \(1,\) and whose actions are .*; make it for tasks\.environment",
+        ),
+        (
+            {"policy": policies.belief(jm.tasks.gridnavi().environment)},
+            ValueError,
+            "policy: it cannot act in BernoulliBandit, .*; make it for",
+        ),
         ({"decoder": "reward"}, TypeError, "decoder must be a Decoder"),
         ({"capacity": 63}, ValueError, "capacity must be at least 64, got 63"),
         ({"num_model_updates": -1}, ValueError, "num_model_updates must be at least 0"),
