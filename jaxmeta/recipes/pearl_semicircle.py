@@ -4,12 +4,9 @@ from functools import partial
 
 import optax
 
-from jaxmeta import policies, tasks
+from jaxmeta import policies, references, tasks
 from jaxmeta.algorithms import pearl
 from jaxmeta.recipes.types import Experiment, Recipe
-
-# Of one who knows the goal; a test computes them in closed form.
-_ORACLE_DENSE, _ORACLE_SPARSE = -3.841, 13.382
 
 
 def build(
@@ -81,7 +78,7 @@ def build(
         )
         for draws in (num_inner_updates, num_updates_test)
     )
-    oracle = _ORACLE_SPARSE if sparse else _ORACLE_DENSE
+    oracle = references.semicircle_oracle(sparse=sparse)
     # Goals are drawn from a continuum: those of the test were never trained on.
     return Experiment(
         learner, test_learner, distribution, {}, (oracle,) * (num_updates_test + 1)
@@ -97,6 +94,6 @@ RECIPE = Recipe(
     num_updates=600,
     num_test_tasks=1000,
     published={},
-    optimum=(_ORACLE_DENSE,) * 4,
+    optimum=(references.semicircle_oracle(),) * 4,
     expected_time="4 minutes on one CPU core",
 )
