@@ -1,12 +1,14 @@
 """Learning with different memories: seconds of one gradient on long trials.
 
 ``python benchmarks/memory.py``: the loss of the policy of ``rl2`` and its gradient on
-trials of 1,000 steps, acted in GridNavi. All memories are compiled first, then timed in
-turns, so that what else the machine does falls on all of them.
+trials of 1,000 steps, acted in GridNavi. Each memory is timed by itself, right after
+calls that warm it up: in turns, a small one would pay for what the one before it left
+in the caches.
 """
 
 import argparse
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -52,6 +54,16 @@ def gradient(core: policies.Core, length: int, num_trials: int):
     return partial(compiled, params, trials), seconds, costs.get("flops")
 
 
+def timed(call: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of each of some calls, made one after the other, after two more."""
+    seconds = []
+    for _ in range(repeats + 2):
+        started = time.perf_counter()
+        jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - started)
+    return seconds[2:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--length", type=int, default=1000)
@@ -70,13 +82,7 @@ def main() -> None:
         name: gradient(core, given.length, given.num_trials)
         for name, core in cores.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in cores}
-    for repeat in range(given.repeats + 2):
-        for name, (call, _, _) in made.items():
-            started = time.perf_counter()
-            jax.block_until_ready(call())
-            if repeat >= 2:  # the first calls warm the caches
-                seconds[name].append(time.perf_counter() - started)
+    seconds = {name: timed(call, given.repeats) for name, (call, _, _) in made.items()}
     harness.save(
         f"memory_{given.length}",
         f"python benchmarks/memory.py --length {given.length} "

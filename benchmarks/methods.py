@@ -2,10 +2,12 @@
 
 ``python benchmarks/methods.py``: all seeds of a method in one program; draws
 the return after adaptation against environment steps, with its interval over seeds
-(of ES-MAML, that of the perturbed agents that act in training).
+(of ES-MAML, that of the perturbed agents that act in training). ``--draw`` draws what
+was measured.
 """
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -125,22 +127,61 @@ def train(make: Make, num_updates: int, num_seeds: int) -> dict[str, Any]:
     return {**found, "training_curve": curve}
 
 
+# A color for each family, told apart by whoever sees colors differently too (Okabe and
+# Ito), and within it a line style; each method has a marker of its own.
+STYLES = {
+    "MAML, first_order": ("#0072B2", ":", "o"),
+    "MAML, plain": ("#0072B2", "-", "s"),
+    "MAML, lvc": ("#0072B2", "--", "^"),
+    "MAML, loaded_dice": ("#0072B2", "-.", "v"),
+    "MAML, leave_one_out": ("#0072B2", (0, (1, 3)), "D"),
+    "MAML-TRPO": ("#D55E00", "-", "P"),
+    "ProMP": ("#D55E00", "--", "X"),
+    "E-MAML": ("#D55E00", ":", "<"),
+    "Meta-SGD": ("#009E73", "-", ">"),
+    "ANIL": ("#009E73", "--", "*"),
+    "CAVIA": ("#009E73", ":", "h"),
+    "implicit MAML": ("#000000", "-", "d"),
+    "Reptile": ("#000000", "--", "p"),
+    "ES-MAML": ("#000000", ":", "8"),
+}
+
+
 def draw(results: dict[str, dict], shown: Sequence[str]) -> Figure:
-    """Return after one inner update against environment steps."""
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.subplots()
-    colors = harness.colors(len(shown))
-    for color, name in zip(colors, shown, strict=True):
+    """Return after one inner update against environment steps.
+
+    The left half of the figure has all of them; the right one is a close-up of those
+    that end near each other.
+    """
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    whole, near = figure.subplots(1, 2)
+    for number, name in enumerate(shown):
+        color, line, marker = STYLES[name]
         curve = results[name]["training_curve"]
         steps = curve["environment_steps"]
-        axes.plot(steps, curve["mean"], color=color, label=name)
-        axes.fill_between(steps, curve["low"], curve["high"], color=color, alpha=0.15)
-    axes.set(xlabel="environment steps", ylabel="return after one inner update")
-    axes.set(title="2D navigation", ylim=(-50, -5))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        style = {"color": color, "ls": line, "marker": marker, "ms": 7, "lw": 1.5}
+        for axes in (whole, near):
+            axes.plot(
+                steps,
+                curve["mean"],
+                label=name,
+                markevery=(number % 3, 3),
+                markerfacecolor="white",
+                **style,
+            )
+            axes.fill_between(
+                steps, curve["low"], curve["high"], color=color, alpha=0.08, lw=0
+            )
+    lowest = min(min(results[name]["training_curve"]["low"]) for name in shown)
+    whole.set(title="2D navigation", ylim=(5 * np.floor(lowest / 5), -5))
+    whole.set_ylabel("return after one inner update, in training")
+    near.set(title="the best of them, closer", ylim=(-20, -11.5))
+    for axes in (whole, near):
+        axes.set(xlabel="environment steps")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+    whole.legend(fontsize="small", loc="lower right", ncols=2, handlelength=4)
     return figure
 
 
@@ -149,7 +190,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--num-updates", type=int, default=200)
     parser.add_argument("--only", nargs="+", help="methods to measure again")
+    parser.add_argument("--draw", action="store_true", help="what was measured")
     arguments = parser.parse_args()
+    picture = harness.RESULTS / "methods.png"
+    if arguments.draw:
+        measured = json.loads(picture.with_suffix(".json").read_text())["methods"]
+        draw(measured, list(measured)).savefig(picture, dpi=120)
+        return
     command = (
         f"python benchmarks/methods.py --seeds {arguments.seeds} "
         f"--num-updates {arguments.num_updates}"
@@ -172,7 +219,7 @@ def main() -> None:
             num_episodes=10,
             methods={name: one for name, one in results.items() if one},
         )
-    draw(results, list(results)).savefig(harness.RESULTS / "methods.png", dpi=150)
+    draw(results, list(results)).savefig(picture, dpi=120)
 
 
 if __name__ == "__main__":

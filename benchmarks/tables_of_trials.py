@@ -148,7 +148,7 @@ def memories() -> str:
     ]
     return (
         "A learning step (loss and gradient) on 16 trials of 1,000 steps, memories of "
-        "size 64, timed in turns, in seconds:\n\n"
+        "size 64, in seconds:\n\n"
         + table(["memory", "median", "quartiles", "compilation"], rows)
         + f"\n\n{versions(found)}."
     )

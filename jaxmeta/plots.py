@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+# Open, so that several of the same value can be told apart.
+_MARKERS = ("s", "D", "^", "v", "P", "X", "<", ">", "h", "*")
+
 
 class Run(NamedTuple):
     """A finished run: its label, its rows of metrics, its result."""
@@ -23,29 +26,19 @@ def draw(runs: list[Run]) -> bytes:
     Returns:
         A PNG file.
     """
+    file = io.BytesIO()
+    picture(runs).savefig(file, format="png", dpi=150)
+    return file.getvalue()
+
+
+def picture(runs: list[Run]) -> Figure:
+    """What :func:`draw` draws, as a figure."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     learning, adaptation = figure.subplots(1, 2)
     for i, run in enumerate(runs):
         _draw_learning(learning, run, f"C{i}", alone=len(runs) == 1)
         _draw_adaptation(adaptation, run, f"C{i}", alone=len(runs) == 1)
-    references: dict[str, Any] = {}
-    for run in runs:
-        references.update(run.result["published"])
-    for label, row in references.items():
-        style = {"color": "0.45", "marker": "s", "linestyle": "--", "linewidth": 1}
-        known = np.asarray(row, float)  # None becomes NaN, which is not drawn
-        adaptation.plot(range(len(row)), known, label=f"published: {label}", **style)
-    optima = {tuple(run.result["optimum"]) for run in runs if run.result["optimum"]}
-    for row in optima:
-        adaptation.plot(range(len(row)), row, color="black", linestyle=":")
-        adaptation.annotate(
-            "optimum",
-            (len(row) - 1, row[-1]),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-        )
+    _draw_references(adaptation, runs)
     learning.set(title="Meta-training", xlabel="environment steps", ylabel="return")
     units = sorted({f"{_unit(run)}s" for run in runs})
     # Both count from zero: what an agent did in its task before.
@@ -61,9 +54,44 @@ def draw(runs: list[Run]) -> bytes:
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(fontsize="small", loc="best")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
-    return file.getvalue()
+    return figure
+
+
+def _draw_references(axes: Axes, runs: list[Run]) -> None:
+    """What was published, and the optimum."""
+    references: dict[str, Any] = {}
+    for run in runs:
+        references.update(run.result["published"])
+    for i, (label, row) in enumerate(references.items()):
+        known = np.asarray(row, float)  # None becomes NaN, which is not drawn
+        axes.plot(
+            range(len(row)),
+            known,
+            label=f"published: {label}",
+            color="0.35",
+            linestyle="--",
+            linewidth=1,
+            marker=_MARKERS[i % len(_MARKERS)],
+            markersize=8,
+            markerfacecolor="none",
+        )
+    optima = {tuple(run.result["optimum"]) for run in runs if run.result["optimum"]}
+    for row in optima:
+        if len(row) == 1:  # a line of one point is none
+            axes.axhline(row[0], color="black", linestyle=":")
+            at, coordinates = (1.0, row[0]), axes.get_yaxis_transform()
+        else:
+            axes.plot(range(len(row)), row, color="black", linestyle=":")
+            at, coordinates = (len(row) - 1, row[-1]), "data"
+        axes.annotate(
+            "optimum",
+            at,
+            xycoords=coordinates,
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+        )
 
 
 def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
@@ -74,11 +102,13 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
     before, after = ("before adaptation", "after") if alone else (None, run.label)
     if alone and _unit(run) == "episode":
         before, after = "first episode of a trial", "last"
+    marker = "o" if len(steps) == 1 else None  # a line of one point is none
+    style = {"color": color, "marker": marker}
     if returns.shape[1] > 1:
-        axes.plot(steps, returns[:, 0], color=color, alpha=0.45, label=before)
+        axes.plot(steps, returns[:, 0], alpha=0.45, label=before, **style)
     elif alone:
         after = "only episode of a trial"
-    axes.plot(steps, returns[:, -1], color=color, label=after)
+    axes.plot(steps, returns[:, -1], label=after, **style)
 
 
 def _unit(run: Run) -> str:
@@ -95,6 +125,11 @@ def _draw_adaptation(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
     if alone:
         mode = run.result["mode_adaptation_curve"]
         axes.plot(
-            count, mode["mean"], color="C2", marker="o", label="mode of the policy"
+            count,
+            mode["mean"],
+            color="C2",
+            marker="x",
+            markersize=9,
+            label="mode of the policy",
         )
         axes.fill_between(count, mode["low"], mode["high"], color="C2", alpha=0.25)

@@ -1,4 +1,8 @@
-"""What was seen before, kept on the device: a ring of the newest items."""
+"""What was seen before, kept on the device: a ring of the newest items.
+
+It is a page of code, so no dependency: flashbax, which runs on jax 0.10 too, would do
+the same with its item buffer, made for one number of items to draw.
+"""
 
 from typing import Any, NamedTuple
 

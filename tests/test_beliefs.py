@@ -209,6 +209,46 @@ def test_observations_can_be_decoded_too(acted):
     assert np.all(second.log_prob(params[1], latent, trial) < 0)
 
 
+@pytest.mark.parametrize(
+    ("tasks", "values"),
+    [
+        (jm.tasks.semicircle(sparse=True), (0.0, 1.0)),
+        (jm.tasks.dark_room(size=30, horizon=20), (0.0, 0.5)),
+    ],
+    ids=["semicircle", "dark room"],
+)
+def test_a_decoder_of_other_rewards_is_found_where_they_are_rare(tasks, values):
+    decoder = decoders.reward(tasks.environment, values=values)
+    with pytest.raises(ValueError, match="decoder: it explains rewards of"):
+        decoders.check_fit(decoder, tasks)
+    decoders.check_fit(decoders.reward(tasks.environment), tasks)
+
+
+def test_a_decoder_of_the_rewards_there_are_fits():
+    tasks = jm.tasks.dark_room(size=30, horizon=20)
+    decoder = decoders.reward(tasks.environment, values=(0.0, 1.0))
+    decoders.check_fit(decoders.both(decoder, decoder), tasks)
+    jax.jit(lambda: decoders.check_fit(decoder, tasks))()  # while something is traced
+
+
+def test_rewards_a_decoder_cannot_explain_are_counted(acted, key):
+    """Also those that one of two parts alone does not allow for."""
+    params, _, trials = acted
+    first = decoders.reward(ENVIRONMENT, values=(0.0, 1.0))
+    second = decoders.reward(ENVIRONMENT, values=(1.0, 0.5))
+    rewards = np.resize([0.0, 1.0, 0.5, 1.0], trials.reward.shape)
+    trials = trials._replace(reward=jnp.asarray(rewards, jnp.float32))
+    for decoder, wrong in [
+        (first, rewards == 0.5),
+        (decoders.both(first, second), rewards != 1.0),
+    ]:
+        learned = decoder.init(key, 3)
+        _, info = losses.elbo(POLICY, decoder)(key, params, learned, trials)
+        assert info["unexplained_rewards"] == pytest.approx(wrong.mean())
+    _, info = losses.elbo(POLICY, DECODER)(key, params, DECODER.init(key, 3), trials)
+    assert "unexplained_rewards" not in info
+
+
 def test_bad_arguments_of_decoders():
     with pytest.raises(
         TypeError, match=r"environment must be an Environment, .*got Ta"

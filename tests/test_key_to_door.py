@@ -1,8 +1,11 @@
 """Dark Key-to-Door: the order of key and door, and episodes that end at the door."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from playing import (
     DOWN,
     LEFT,
@@ -18,6 +21,7 @@ from playing import (
 )
 
 import jaxmeta as jm
+from jaxmeta import references
 from jaxmeta.environments import DarkKeyToDoor
 from jaxmeta.environments.dark_key_to_door import KeyToDoorState
 
@@ -109,7 +113,13 @@ def test_two_is_the_optimum_from_everywhere():
         first = steps.T[:, None] <= horizon  # key, door, start
         both = steps.T[:, None] + steps[:, :, None] <= horizon
         expected = first.astype(int) + both
-        np.testing.assert_array_equal(returns(horizon)[:, :, 0], expected)
+        found = returns(horizon)[:, :, 0]
+        np.testing.assert_array_equal(found, expected)
+        oracle = partial(references.key_to_door_oracle, size=size, horizon=horizon)
+        assert oracle() == pytest.approx(found.mean())
+        middle = size // 2 * (size + 1)
+        assert oracle(random_start=False) == pytest.approx(found[:, :, middle].mean())
+    assert references.key_to_door_oracle() == pytest.approx(2.0)
 
 
 def test_whoever_knows_the_task_opens_the_door_of_the_default_room(key):

@@ -139,3 +139,11 @@ def test_numbers_start_where_they_should():
     assert hyperparameters.values(
         {"x": hyperparameters.real(-2.0)}, {"x": jnp.asarray(-2.0)}
     ) == {"x": -2.0}
+
+
+@pytest.mark.parametrize("name", ["inner_loss", "outer_loss"])
+def test_a_loss_of_another_policy_is_refused(name):
+    other = policies.mlp(TASKS.environment, hidden=(8,), critic=True)
+    loss = losses.policy_gradient(other, advantages.value_baseline())
+    with pytest.raises(ValueError, match=f"{name}: it is the loss of another policy"):
+        made(**{name: lambda values: loss})

@@ -81,6 +81,14 @@ def test_what_does_not_fit_an_estimator_is_refused(options, message):
         gradient_based(jm.maml, policy=POLICY, **options)
 
 
+@pytest.mark.parametrize("name", ["inner_loss", "outer_loss"])
+def test_a_loss_of_another_policy_is_refused(name):
+    other = jm.policies.mlp(TASKS.environment, hidden=(8,))
+    loss = losses.policy_gradient(other, advantages.reward_to_go())
+    with pytest.raises(ValueError, match=f"{name}: it is the loss of another policy"):
+        gradient_based(jm.maml, policy=POLICY, estimator="plain", **{name: loss})
+
+
 def test_a_mask_that_selects_nothing_names_the_paths():
     with pytest.raises(ValueError, match=r"adapts: .* params/policy_out/kernel"):
         gradient_based(jm.anil, policy=POLICY, adapts=lambda path: "head" in path)

@@ -196,3 +196,28 @@ def test_bad_arguments():
         from_nnx(NNXLogits(nnx.Rngs(0)), DISCRETE)
     with pytest.raises(ValueError, match="initial_std must be positive, got 0"):
         mlp(DISCRETE, initial_std=0)
+
+
+MAKERS = {
+    "mlp": mlp,
+    "linen": lambda environment: from_linen(LinenLogits(), environment),
+    "nnx": lambda environment: from_nnx(NNXLogits, environment),
+    "gru": jm.policies.recurrent,
+    "lru": lambda e: jm.policies.recurrent(e, core=jm.policies.lru(4)),
+    "attention": lambda e: jm.policies.recurrent(
+        e, core=jm.policies.attention(4, length=3)
+    ),
+    "belief": jm.policies.belief,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_policy_of_another_environment_is_refused(name):
+    policy = MAKERS[name](DISCRETE)
+    other = jm.tasks.from_gymnax("Acrobot-v1").environment  # [6] -> 3 actions
+    with pytest.raises(
+        ValueError,
+        match=r"policy: it cannot act in Acrobot-v1, whose observations have shape "
+        r"\(6,\) and whose actions are .*; make it for tasks\.environment",
+    ):
+        jm.policies.check_policy(policy, other)

@@ -54,6 +54,13 @@ def test_every_argument_of_a_recipe_is_documented(name):
         assert f"    {argument}: " in text, argument
 
 
+@pytest.mark.parametrize("name", [n for n in recipes.RECIPES if "bandit" in n])
+def test_numbers_of_pulls_and_arms_are_named(name):
+    for argument in ("num_pulls", "num_arms"):
+        with pytest.raises(ValueError, match=f"{argument} must be at least 1, got 0"):
+            recipes.get(name).build(**{argument: 0})
+
+
 def test_evolution_estimates_the_gradient_of_the_smoothed_objective(key):
     """On a quadratic it is the gradient itself, in the mean."""
     target = jnp.array([1.0, -2.0])

@@ -116,7 +116,8 @@ def test_no_strategy_beats_the_bayes_optimum():
         bandits.gittins(2, 5, discount=0.9),
     ):
         assert 2.5 < exact_value(policy, 2, 5) <= best + 1e-5
-    assert exact_value(bandits.random(2), 2, 3) == pytest.approx(1.5)
+    blind = bandits.epsilon_greedy(2, epsilon=1.0)
+    assert exact_value(blind, 2, 3) == pytest.approx(1.5)
     half = bandits.epsilon_greedy(2, epsilon=0.5)
     assert 1.5 < exact_value(half, 2, 3) < exact_value(bandits.greedy(2), 2, 3)
 
@@ -225,3 +226,34 @@ def test_bad_arguments():
         bandits.ucb1(2, c=-1)
     with pytest.raises(ValueError, match="horizon must be at least 1, got 0"):
         bandits.gittins(2, 0)
+
+
+COUNTING = {
+    "gittins": lambda: bandits.gittins(3, 10),
+    "thompson": lambda: bandits.thompson(3),
+    "optimistic": lambda: bandits.optimistic_thompson(3),
+    "ucb1": lambda: bandits.ucb1(3),
+    "epsilon": lambda: bandits.epsilon_greedy(3),
+    "greedy": lambda: bandits.greedy(3),
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_what_counts_successes_is_refused_where_rewards_are_others(name):
+    tasks = jm.tasks.gaussian_bandit(3, horizon=5)
+    with pytest.raises(
+        ValueError, match="reference: it counts rewards of 0 and 1, and those of Gauss"
+    ):
+        references.learner(tasks, COUNTING[name]())
+
+
+def test_arms_that_are_played_without_counting_may_pay_anything(key):
+    tasks = jm.tasks.gaussian_bandit(3, horizon=5)
+    agent = references.learner(tasks, bandits.random(3))
+    assert jm.adaptation_curve(key, agent, {}, tasks, num_tasks=10).shape == (10, 1)
+
+
+def test_a_strategy_for_other_arms_is_refused():
+    tasks = jm.tasks.bernoulli_bandit(4, horizon=5)
+    with pytest.raises(ValueError, match="reference: it plays 3 arms, and the actions"):
+        references.learner(tasks, bandits.thompson(3))

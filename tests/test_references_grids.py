@@ -103,5 +103,9 @@ def test_bad_arguments(key):
         references.gridnavi_posterior_sampling(size=2)
     with pytest.raises(ValueError, match="size must be odd"):
         references.corners_oracle(size=4)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        references.key_to_door_oracle(size=0)
+    with pytest.raises(ValueError, match="radius must be positive and finite, got 0"):
+        references.semicircle_oracle(radius=0)
     with pytest.raises(TypeError, match="horizon must be an integer"):
         references.darkroom_oracle(horizon=1.5)

@@ -109,3 +109,28 @@ def test_what_contradicts_trials_is_refused():
         jm.multitask(TASKS, memoryless, advantage=of_trials, **settings)
     with pytest.raises(TypeError, match=r"policy must be a Policy, .* got .*Core"):
         jm.rl2(TASKS, policies.gru(4), **settings)
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_loss_of_another_policy_is_refused(scheduled):
+    """One of the same shapes would be learned from: its values are in other units."""
+    scaled = policies.scale_values(REMEMBERING, 10.0)
+    advantage = advantages.value_baseline(episodes_per_trial=1)
+
+    def loss(policy):
+        def make(coefficient):
+            return losses.clipped_surrogate(
+                policy, advantage, entropy_coefficient=coefficient
+            )
+
+        if scheduled:
+            return losses.scheduled(make, optax.constant_schedule(0.01))
+        return make(0.01)
+
+    settings = {"outer_optimizer": optax.adam(1e-3), "num_tasks": 4}
+    for given in (REMEMBERING, policies.recurrent(TASKS.environment)):
+        with pytest.raises(
+            ValueError, match="outer_loss: it is the loss of another policy"
+        ):
+            jm.rl2(TASKS, scaled, outer_loss=loss(given), **settings)
+    jm.rl2(TASKS, scaled, outer_loss=loss(scaled), **settings)

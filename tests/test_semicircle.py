@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from playing import chi_square, play, with_params
 
 import jaxmeta as jm
+from jaxmeta import references
 from jaxmeta.environments import Semicircle
 
 
@@ -113,8 +114,20 @@ def test_the_oracle_has_the_known_return(sparse, mean):
     # Rounding may put a step on the other side of the radius, for few of the goals.
     assert np.mean(np.abs(found - expected) > 1e-3) < 0.005 * sparse + 1e-9
     np.testing.assert_allclose(found.mean(), expected.mean(), atol=5e-3)
+    known = references.semicircle_oracle(sparse=sparse)
+    np.testing.assert_allclose(found.mean(), known, atol=5e-3)
+    assert known == pytest.approx(mean, abs=5e-4)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    "rules", [{}, {"radius": 0.05}, {"radius": 0.35, "horizon": 9}]
+)
+def test_the_mean_over_goals_is_exact(sparse, rules):
     fine = (np.arange(100_000) + 0.5) * np.pi / 100_000
-    np.testing.assert_allclose(optimum(fine, sparse=sparse).mean(), mean, atol=5e-4)
+    expected = optimum(fine, sparse=sparse, **rules).mean()
+    found = references.semicircle_oracle(sparse=sparse, **rules)
+    assert found == pytest.approx(expected, abs=5e-5 * sparse + 1e-9)
 
 
 action = st.tuples(*[st.floats(-2, 2, width=32)] * 2)

@@ -115,8 +115,8 @@ def test_without_model_updates_encoder_and_decoder_stay_as_they_are(key):
     assert any(np.any(a != b) for a, b in zip(*map(jax.tree.leaves, head), strict=True))
 
 
-def heads(index):
-    return decoders.reward(ENVIRONMENT, heads=(2, index))
+def heads(index, count=2):
+    return decoders.reward(ENVIRONMENT, heads=(count, index))
 
 
 def test_the_whole_state_can_be_donated(key):
@@ -162,6 +162,24 @@ def test_beliefs_of_one_step_are_the_prior():
             "decoder: the index of its heads must be an integer from 0 to 1, .* -1 to",
         ),
         (
+            {
+                "decoder": decoders.both(
+                    DECODER, decoders.reward(ENVIRONMENT, values=(0, 2))
+                )
+            },
+            ValueError,
+            r"decoder: it explains rewards of \(0\.0, 2\.0\) alone, .* such as 1",
+        ),
+        (
+            {
+                "decoder": decoders.both(
+                    heads(lambda step: step.action), heads(lambda step: step.action, 1)
+                )
+            },
+            ValueError,
+            "decoder: the index of its heads must be an integer from 0 to 0, .* 0 to 1",
+        ),
+        (
             {"decoder": heads(lambda step: step.reward)},
             ValueError,
             "decoder: the index of its heads must be an integer",
@@ -170,6 +188,17 @@ def test_beliefs_of_one_step_are_the_prior():
             {"decoder": Decoder(DECODER.init, lambda p, latent, trial: jnp.zeros(3))},
             ValueError,
             r"decoder: its log_prob of a trial of shape \(10,\) has shape \(3,\)",
+        ),
+        (
+            {"decoder": decoders.reward(jm.tasks.gridnavi().environment)},
+            ValueError,
+            r"decoder: it cannot explain BernoulliBandit, whose observations have "
+            r"shape \(1,\) and whose actions are .*; make it for tasks\.environment",
+        ),
+        (
+            {"policy": policies.belief(jm.tasks.gridnavi().environment)},
+            ValueError,
+            "policy: it cannot act in BernoulliBandit, .*; make it for",
         ),
         ({"decoder": "reward"}, TypeError, "decoder must be a Decoder"),
         ({"capacity": 63}, ValueError, "capacity must be at least 64, got 63"),

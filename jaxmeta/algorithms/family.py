@@ -51,13 +51,15 @@ def choose(
 
     Raises:
         TypeError: if ``estimator`` is none, or a loss is scheduled.
-        ValueError: if two of the arguments contradict each other.
+        ValueError: if two of the arguments contradict each other, or a loss is that of
+            another policy.
     """
     if not uses_outer_loss and advantage is not None and inner_loss is not None:
         raise ValueError("advantage: inner_loss is given, and has its own")
     if inner_advantage is not None and inner_loss is not None:
         raise ValueError("inner_advantage: inner_loss is given, and has its own")
     given = inner_advantage if advantage is None else advantage
+    losses.check_same_policy(policy, inner_loss=inner_loss, outer_loss=outer_loss)
     supervised = losses.default_supervised(tasks.environment, policy, given)
     inner_loss, outer_loss = inner_loss or supervised, outer_loss or supervised
     if estimator is None:

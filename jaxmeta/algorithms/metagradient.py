@@ -142,6 +142,9 @@ def metagradient(
         critic_hidden,
     )
 
+    start = numbers.values(hyperparameters, numbers.init(hyperparameters))
+    losses.check_same_policy(policy, inner_loss=inner_loss(start))
+
     def objective(meta_params, experience):
         values = numbers.values(hyperparameters, meta_params)
         loss = make_outer(jax.lax.stop_gradient(values))
@@ -191,6 +194,7 @@ def _agent(
     if critic_optimizer is None:
         make = _outer_loss(policy, outer_loss, has_critic=False)
         lifetimes.check_loss("outer_loss", make(values))
+        losses.check_same_policy(policy, outer_loss=make(values))
         _check_critic(tasks, policy, outer_loss)
         return alone, policy, make
     family.check_optimizers(critic_optimizer=critic_optimizer)

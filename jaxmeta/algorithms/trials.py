@@ -57,7 +57,8 @@ def policy_optimization(
     Raises:
         TypeError: if a number is no integer, or the optimizer none.
         ValueError: if a number is out of range, the tasks are those of a Dataset, the
-            loss is not that of such trials, or they cannot be split into minibatches.
+            loss is not that of such trials or of the policy, or the trials cannot be
+            split into minibatches.
     """
     family.check_optimizers(outer_optimizer=outer_optimizer)
     if isinstance(tasks.environment, Dataset):
@@ -70,6 +71,7 @@ def policy_optimization(
         tasks.environment, policy, length, episodes_per_trial or 1
     )
     with_advantages = losses.advantage_loss_of(loss)
+    losses.check_same_policy(policy, outer_loss=with_advantages)
     if with_advantages is not None:
         _check_advantage(with_advantages.advantage, episodes_per_trial)
     losses.check_length(with_advantages or loss, length, tasks.environment)

@@ -23,6 +23,7 @@ from jaxmeta.algorithms import family, trials
 from jaxmeta.decoders import Decoder
 from jaxmeta.losses import Loss
 from jaxmeta.losses.elbo import BeliefLoss
+from jaxmeta.policies.adapters import told_as
 from jaxmeta.types import (
     Environment,
     Key,
@@ -260,7 +261,13 @@ def _check_decoder(
         params = decoder.init(key, latent.shape[0])
         return latent, decoder.log_prob(params, latent, trial)
 
-    latent, log_probs = jax.eval_shape(explain, jax.random.key(0), example)
+    environment = tasks.environment
+    with told_as(
+        f"decoder: it cannot explain {environment.name}, whose observations have shape "
+        f"{environment.observation.shape} and whose actions are {environment.action}; "
+        "make it for tasks.environment"
+    ):
+        latent, log_probs = jax.eval_shape(explain, jax.random.key(0), example)
     if log_probs.shape != example.reward.shape:
         raise ValueError(
             f"decoder: its log_prob of a trial of shape {example.reward.shape} has "

@@ -4,6 +4,7 @@ from jaxmeta.losses.advantage_loss import (
     AdvantageLoss,
     Loss,
     check_length,
+    check_same_policy,
     evaluate,
 )
 from jaxmeta.losses.dice import dice, loaded_dice
@@ -45,6 +46,7 @@ __all__ = [
     "at_update",
     "check_length",
     "check_not_scheduled",
+    "check_same_policy",
     "clipped_surrogate",
     "clipping_drift",
     "default_supervised",

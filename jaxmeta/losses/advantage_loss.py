@@ -89,6 +89,28 @@ def check_length(
         )
 
 
+def check_same_policy(policy: Policy, **given: Any) -> None:
+    """Check that losses with advantages are those of the policy that acts.
+
+    Another one of the same shapes would run, and learn something else.
+
+    Args:
+        policy: who acts.
+        **given: losses by the name of their argument; a function of your own is not
+            asked for its policy.
+
+    Raises:
+        ValueError: if one is of another policy, naming it.
+    """
+    for name, loss in given.items():
+        if isinstance(loss, AdvantageLoss) and loss.policy != policy:
+            raise ValueError(
+                f"{name}: it is the loss of another policy than the one given as "
+                "policy; make it of that very object, wrappers such as scale_values "
+                "included"
+            )
+
+
 def advantage_loss(
     policy: Policy,
     advantage: Advantage,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import checks
-from jaxmeta.decoders import Decoder
+from jaxmeta.decoders import Decoder, is_allowed
 from jaxmeta.distributions import DiagonalGaussian
 from jaxmeta.types import Info, Key, Params, Policy, Transition
 
@@ -34,7 +34,9 @@ def elbo(
     Gaussian. The sum is over all steps of the trial, those to come included: a belief
     has to say what it does not know. One latent is drawn per belief. The loss is the
     mean over steps ``t`` and trials; steps acted after a trial's last episode count
-    too, as they are of its task.
+    too, as they are of its task. With a decoder of certain rewards alone, the info has
+    ``unexplained_rewards``, the share of the trials' rewards that are others: above
+    zero, it is the wrong decoder.
 
     Args:
         policy: one with beliefs, such as ``policies.belief``.
@@ -83,6 +85,9 @@ def elbo(
         )
         log_likelihood, divergence = jax.tree.map(jnp.mean, found)
         info = {"log_likelihood": log_likelihood, "belief_kl": divergence}
+        if decoder.rewards:
+            allowed = is_allowed(decoder, trials.reward)
+            info["unexplained_rewards"] = 1.0 - jnp.mean(allowed)
         return kl_weight * divergence - log_likelihood, info
 
     return loss

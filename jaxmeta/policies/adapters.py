@@ -1,11 +1,12 @@
 """Policies from networks of your own, and what every policy is checked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen, nnx
+from flax import errors, linen, nnx
 from gymnax.environments import spaces
 
 from jaxmeta.distributions import Categorical, DiagonalGaussian
@@ -97,21 +98,40 @@ def check_policy(policy: Policy, environment: Environment | Dataset) -> PolicyOu
 
     Raises:
         TypeError: if it is no Policy.
-        ValueError: if the actions it draws do not fit the environment's.
+        ValueError: if it cannot read the environment's observations and actions, or the
+            actions it draws do not fit.
     """
     if not isinstance(policy, Policy):
         raise TypeError(
             "policy must be a Policy, such as policies.mlp(tasks.environment) or "
             f"policies.recurrent(tasks.environment, core=...), got {type(policy)}"
         )
-    output, _ = jax.eval_shape(
-        lambda key: policy.apply(
-            policy.init(key), policy.initial_carry(), first_timestep(environment)
-        ),
-        jax.random.key(0),
-    )
+    with told_as(
+        f"policy: it cannot act in {environment.name}, whose observations have shape "
+        f"{environment.observation.shape} and whose actions are {environment.action}; "
+        "make it for tasks.environment"
+    ):
+        output, _ = jax.eval_shape(
+            lambda key: policy.apply(
+                policy.init(key), policy.initial_carry(), first_timestep(environment)
+            ),
+            jax.random.key(0),
+        )
     _check_output(output, environment)
     return output
+
+
+@contextmanager
+def told_as(message: str) -> Iterator[None]:
+    """Tell what a network raises for inputs of a wrong shape as a ValueError.
+
+    Args:
+        message: what is wrong, and what to do.
+    """
+    try:
+        yield
+    except (TypeError, errors.FlaxError) as error:
+        raise ValueError(f"{message}. It fails with: {error}") from error
 
 
 def first_timestep(environment: Environment | Dataset) -> Timestep:

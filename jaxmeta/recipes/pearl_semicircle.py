@@ -1,15 +1,28 @@
-"""PEARL on a half circle of goals, which posterior sampling finds in a few tries."""
+"""PEARL on a half circle of goals, which posterior sampling finds in a few tries.
+
+The goals are those of Rakelly et al., "Efficient Off-Policy Meta-Reinforcement Learning
+via Probabilistic Context Variables" (2019), in episodes of 20 steps, with five latents
+and a discount of 0.9. It departs from the settings of the authors' code, for fewer
+environment steps and gradient steps, in
+
+- the reward: minus the distance for all, or with ``sparse`` the sparse one for all,
+  where theirs infers from the sparse one and trains actor and critics on the dense one;
+- the tasks: drawn anew for every meta-update, where theirs trains on 80 of them;
+- the gradient steps: 50 per meta-update on 32 tasks of 32 steps, rate 3e-3 falling to
+  zero, where theirs has 1,000 on 16 tasks of 256 steps, rate 3e-4;
+- the weight of the divergence: 0.001, where theirs is 1, and rewards count 100 times;
+- the temperature: learned for a target entropy of -4, where theirs is fixed;
+- the networks: two layers of 64, where theirs have three of 300; the targets are those
+  of two critics that follow at a rate of 0.02, theirs of a state value at 0.005.
+"""
 
 from functools import partial
 
 import optax
 
-from jaxmeta import policies, tasks
+from jaxmeta import policies, references, tasks
 from jaxmeta.algorithms import pearl
 from jaxmeta.recipes.types import Experiment, Recipe
-
-# Of one who knows the goal; a test computes them in closed form.
-_ORACLE_DENSE, _ORACLE_SPARSE = -3.841, 13.382
 
 
 def build(
@@ -81,7 +94,7 @@ def build(
         )
         for draws in (num_inner_updates, num_updates_test)
     )
-    oracle = _ORACLE_SPARSE if sparse else _ORACLE_DENSE
+    oracle = references.semicircle_oracle(sparse=sparse)
     # Goals are drawn from a continuum: those of the test were never trained on.
     return Experiment(
         learner, test_learner, distribution, {}, (oracle,) * (num_updates_test + 1)
@@ -97,6 +110,6 @@ RECIPE = Recipe(
     num_updates=600,
     num_test_tasks=1000,
     published={},
-    optimum=(_ORACLE_DENSE,) * 4,
+    optimum=(references.semicircle_oracle(),) * 4,
     expected_time="4 minutes on one CPU core",
 )

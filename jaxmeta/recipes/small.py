@@ -2,7 +2,7 @@
 
 import optax
 
-from jaxmeta import advantages, policies, tasks
+from jaxmeta import advantages, checks, policies, tasks
 from jaxmeta.algorithms import maml
 from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import Policy, TaskDistribution
@@ -75,7 +75,7 @@ def build_bandit(
         outer_rate=outer_rate,
         num_tasks=num_tasks,
         num_updates=1,
-        num_episodes=num_pulls,
+        num_episodes=checks.positive_int("num_pulls", num_pulls),
         estimator=estimator,
     )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxmeta import policies, tasks
+from jaxmeta import checks, policies, tasks
 from jaxmeta.policies import Core
 from jaxmeta.recipes.trials import experiment
 from jaxmeta.recipes.types import Experiment, Recipe
@@ -56,6 +56,7 @@ def build_bandit(
         value_scale: unit of the critic, about the spread of returns.
         num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
+    num_pulls = checks.positive_int("num_pulls", num_pulls)
     return _experiment(
         num_arms,
         num_pulls,
@@ -106,6 +107,7 @@ def build_attention(
         value_scale: unit of the critic, about the spread of returns.
         num_minibatches: steps of the optimizer per epoch, of which there are four.
     """
+    num_pulls = checks.positive_int("num_pulls", num_pulls)
     return _experiment(
         num_arms,
         num_pulls,

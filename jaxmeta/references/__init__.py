@@ -22,6 +22,7 @@ from jaxmeta.references.grids import (
     corners_oracle,
     darkroom_bayes_optimal,
     darkroom_oracle,
+    key_to_door_oracle,
 )
 from jaxmeta.references.learners import Reference, learner
 from jaxmeta.references.object_grid import (
@@ -33,6 +34,7 @@ from jaxmeta.references.planning import (
     optimistic_action_values,
     tabular_mdp_oracle,
 )
+from jaxmeta.references.semicircle import semicircle_oracle
 from jaxmeta.references.thompson import ThompsonSampling
 
 __all__ = [
@@ -51,10 +53,12 @@ __all__ = [
     "gridnavi_posterior_sampling",
     "gridnavi_random",
     "indices",
+    "key_to_door_oracle",
     "learner",
     "object_grid_action_values",
     "object_grid_value",
     "optimistic_action_values",
+    "semicircle_oracle",
     "tabular",
     "tabular_mdp_oracle",
 ]

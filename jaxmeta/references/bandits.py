@@ -4,7 +4,8 @@ All of them believe that the arms pay with independent probabilities uniform on 
 an arm with ``s`` successes and ``f`` failures has posterior ``Beta(s + 1, f + 1)`` and
 posterior mean ``(s + 1) / (s + f + 2)``. Of equally good arms the first is played. That
 matters for the greedy ones: an arm with one success and one failure is not left for one
-never tried, which is what the published tables show. They have no params.
+never tried, which is what the published tables show. They have no params. Those that
+count need rewards of zero or one; ``references.learner`` refuses them elsewhere.
 """
 
 from collections.abc import Callable
@@ -212,13 +213,19 @@ def greedy(num_arms: int) -> Policy:
 
 
 def random(num_arms: int) -> Policy:
-    """Play any arm.
+    """Play any arm; as it counts nothing, rewards may be any number.
 
     Raises:
         TypeError: if ``num_arms`` is not an integer.
         ValueError: if it is below one.
     """
-    return strategy(num_arms, lambda memory: Categorical(jnp.zeros(num_arms)))
+    num_arms = checks.positive_int("num_arms", num_arms)
+
+    def apply(params, carry, timestep):
+        del params, timestep
+        return PolicyOutput(Categorical(jnp.zeros(num_arms)), None), carry
+
+    return Policy(lambda key: {}, lambda: (), apply)
 
 
 def posterior_mean(memory: BanditMemory) -> jax.Array:

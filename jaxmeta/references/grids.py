@@ -1,4 +1,4 @@
-"""What dark rooms and corners are worth; GridNavi has a module of its own."""
+"""What dark rooms, keys and corners are worth; GridNavi has a module of its own."""
 
 import numpy as np
 
@@ -48,6 +48,43 @@ def darkroom_oracle(*, size: int = 10, horizon: int = 100) -> float:
     distance = np.add.outer(np.arange(size), np.arange(size))
     on_goal = horizon + 1 - np.maximum(distance, 1)
     return float(np.mean(np.maximum(on_goal, 0)))
+
+
+def key_to_door_oracle(
+    *, size: int = 9, random_start: bool = True, horizon: int = 50
+) -> float:
+    """Mean return of an episode of Dark Key-to-Door of an agent told both cells.
+
+    It has the key at step ``max(1, d)``, with ``d`` the distance from the start, and
+    the door ``max(1, d')`` steps later, with ``d'`` that from key to door: each pays
+    one if the episode lasts so long. The mean is over starts, keys and doors.
+
+    Args:
+        size: cells per side.
+        random_start: start in any cell, not in the middle.
+        horizon: ``H`` steps in an episode.
+
+    Raises:
+        TypeError: if a number is not an integer.
+        ValueError: if a number is below one.
+    """
+    size = checks.positive_int("size", size)
+    horizon = checks.positive_int("horizon", horizon)
+    cells = np.stack(np.divmod(np.arange(size**2), size), axis=1)
+    starts = cells if random_start else np.full((1, 2), size // 2)
+    longest = max(2 * (size - 1), 1)
+
+    def chances(cell, others):
+        """Of every number of steps between a cell and the others, up to the longest."""
+        steps = np.maximum(np.abs(others - cell).sum(axis=1), 1)
+        return np.bincount(steps, minlength=longest + 1) / len(others)
+
+    total = 0.0
+    for cell in cells:
+        to_key, to_door = chances(cell, starts), chances(cell, cells)
+        to_both = np.convolve(to_key, to_door)
+        total += to_key[: horizon + 1].sum() + to_both[: horizon + 1].sum()
+    return float(total / len(cells))
 
 
 def corners_oracle(*, size: int = 5, horizon: int | None = None) -> float:

@@ -2,10 +2,21 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxmeta import checks
 from jaxmeta.inner import identity
 from jaxmeta.learner import meta_learner
-from jaxmeta.types import Inner, MetaLearner, Outer, Policy, TaskDistribution
+from jaxmeta.references.bandits import BanditMemory
+from jaxmeta.tasks.random_actions import look_around
+from jaxmeta.types import (
+    Environment,
+    Inner,
+    MetaLearner,
+    Outer,
+    Policy,
+    TaskDistribution,
+)
 
 _TASK_BATCH_SIZE = 128  # the tables of a task are small
 
@@ -44,7 +55,7 @@ def learner(
         TypeError: if ``reference`` is neither a Policy nor a Reference, or
             ``num_episodes`` not an integer.
         ValueError: if ``num_episodes`` is below one, or the reference does not fit the
-            tasks.
+            tasks: a strategy that counts successes needs rewards of zero or one.
     """
     num_episodes = checks.positive_int("num_episodes", num_episodes)
     remembers = isinstance(reference, Policy)
@@ -55,6 +66,8 @@ def learner(
             "reference must be a Policy or a Reference, such as "
             f"references.bandits.thompson(5), got {type(reference).__name__}"
         )
+    if isinstance(tasks.environment, Environment):
+        _check_bandit(tasks, tasks.environment, reference.policy)
     return meta_learner(
         tasks,
         reference.policy,
@@ -67,6 +80,34 @@ def learner(
         episodes_per_trial=num_episodes if remembers else 1,
         task_batch_size=_TASK_BATCH_SIZE,
     )
+
+
+def _check_bandit(
+    tasks: TaskDistribution, environment: Environment, policy: Policy
+) -> None:
+    """Check that a strategy that counts successes meets nothing else.
+
+    Raises:
+        ValueError: if the rewards are not zero or one, or the arms others.
+    """
+    memory = policy.initial_carry()
+    if not isinstance(memory, BanditMemory):
+        return
+    (num_arms,) = memory.successes.shape
+    found = getattr(environment.action, "n", None)
+    if found != num_arms:
+        raise ValueError(
+            f"reference: it plays {num_arms} arms, and the actions of "
+            f"{environment.name} are {environment.action}"
+        )
+    rewards = np.unique(look_around(tasks, lambda step: step.reward, num_tasks=64))
+    wrong = rewards[~np.isin(rewards, (0.0, 1.0))]
+    if wrong.size:
+        raise ValueError(
+            "reference: it counts rewards of 0 and 1, and those of "
+            f"{environment.name} are others too, such as {wrong[0]:g}; use "
+            "tasks.bernoulli_bandit"
+        )
 
 
 def _refuse(key, meta_params, state, experience):

@@ -1,4 +1,4 @@
-"""Decoders: what a latent of the task says about rewards and observations."""
+"""Models of what a latent of the task says about rewards and observations."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,14 +10,13 @@ import numpy as np
 from gymnax.environments import spaces
 
 from jaxmeta import checks
-from jaxmeta.policies.adapters import first_timestep, to_act_in
+from jaxmeta.policies.adapters import to_act_in
 from jaxmeta.policies.networks import Perceptron
 from jaxmeta.types import (
     Dataset,
     Environment,
     Key,
     Params,
-    TaskDistribution,
     Transition,
 )
 
@@ -34,14 +33,15 @@ class Decoder(NamedTuple):
         init: ``(key, num_latents) -> params``.
         log_prob: ``(params, latent [L], transitions [T]) -> [T]``, the log-likelihood
             of each step, in nats; a constant may be left out.
-        rewards: the only rewards there may be; None: any number.
-        heads: ``(S, transition -> index [])``, if ``log_prob`` looks a head up by it.
+        rewards: pairs of values; there may be no reward that is not in each of them.
+        heads: ``(S, transition -> index [])`` of each part of ``log_prob`` that looks
+            one of ``S`` heads up by an index.
     """
 
     init: Callable[[Key, int], Params]
     log_prob: Callable[[Params, jax.Array, Transition], jax.Array]
-    rewards: tuple[float, float] | None = None
-    heads: tuple[int, Index] | None = None
+    rewards: tuple[tuple[float, float], ...] = ()
+    heads: tuple[tuple[int, Index], ...] = ()
 
 
 def reward(
@@ -113,7 +113,12 @@ def reward(
         is_second = (transitions.reward > middle) == (values[1] > middle)
         return -jax.nn.softplus(jnp.where(is_second, -found, found))
 
-    return Decoder(init, log_prob, values, heads)
+    return Decoder(
+        init,
+        log_prob,
+        () if values is None else (values,),
+        () if heads is None else (heads,),
+    )
 
 
 def observation(
@@ -161,6 +166,8 @@ def observation(
 def both(first: Decoder, second: Decoder) -> Decoder:
     """Two decoders of one latent, independent given it: log-likelihoods add up.
 
+    What either does not allow for is not allowed.
+
     Raises:
         TypeError: if one is no Decoder.
     """
@@ -183,77 +190,8 @@ def both(first: Decoder, second: Decoder) -> Decoder:
         return found[0] + found[1]
 
     return Decoder(
-        init, log_prob, first.rewards or second.rewards, first.heads or second.heads
+        init, log_prob, first.rewards + second.rewards, first.heads + second.heads
     )
-
-
-def check_fit(
-    decoder: Decoder, tasks: TaskDistribution, *, num_tasks: int = 32
-) -> None:
-    """Check a decoder on what random actions meet in some tasks.
-
-    Args:
-        decoder: what explains it.
-        tasks: where the actions are taken, in an episode of each.
-        num_tasks: how many are tried.
-
-    Raises:
-        ValueError: if a reward is none of those the decoder allows for, or a step's
-            index none of its heads.
-    """
-    environment = tasks.environment
-    nothing = decoder.rewards is None and decoder.heads is None
-    if nothing or not isinstance(environment, Environment):
-        return
-    blank = first_timestep(environment)
-
-    def act(key):
-        key_task, key_reset, key_steps = jax.random.split(key, 3)
-        task = tasks.sample(key_task)
-
-        def step(carry, key):
-            state, observation = carry
-            key_action, key_step = jax.random.split(key)
-            action = environment.action.sample(key_action)
-            result = environment.step(key_step, state, action, task)
-            transition = Transition(
-                blank._replace(observation=observation),
-                action,
-                (),
-                result.reward,
-                result.terminated,
-                result.truncated,
-                result.next_observation,
-            )
-            index = () if decoder.heads is None else decoder.heads[1](transition)
-            return (result.state, result.observation), (result.reward, index)
-
-        start = environment.reset(key_reset, task)
-        length = min(environment.horizon, 100)
-        return jax.lax.scan(step, start, jax.random.split(key_steps, length))[1]
-
-    def look():
-        return jax.vmap(act)(jax.random.split(jax.random.key(0), num_tasks))
-
-    compiled = jax.jit(look).lower().compile()
-    with jax.ensure_compile_time_eval():  # a learner may be made inside of jit
-        found, index = jax.tree.map(np.unique, compiled())
-    if decoder.rewards is not None:
-        wrong = found[~np.isclose(found[:, None], decoder.rewards).any(axis=1)]
-        if wrong.size:
-            raise ValueError(
-                f"decoder: it explains rewards of {decoder.rewards} alone, and those "
-                f"of {environment.name} are others too, such as {wrong[0]:g}; leave "
-                "values out"
-            )
-    if decoder.heads is not None:
-        count = decoder.heads[0]
-        if index.dtype.kind not in "iu" or index[0] < 0 or index[-1] >= count:
-            raise ValueError(
-                f"decoder: the index of its heads must be an integer from 0 to "
-                f"{count - 1}, and in {environment.name} it is {index[0]} to "
-                f"{index[-1]} ({index.dtype})"
-            )
 
 
 def _output(module: Perceptron, params: Params, x: jax.Array) -> Any:
