@@ -33,8 +33,13 @@ def draw(runs: list[Run]) -> bytes:
 
 def picture(runs: list[Run]) -> Figure:
     """What :func:`draw` draws, as a figure."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    learning, adaptation = figure.subplots(1, 2)
+    traces = sorted({name for run in runs for name in run.result.get("traces", [])})
+    rows = 2 if traces else 1
+    figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")
+    parts = np.atleast_1d(np.asarray(figure.subfigures(rows, 1), object))
+    learning, adaptation = parts[0].subplots(1, 2)
+    if traces:
+        _draw_traces(parts[1].subplots(1, len(traces), squeeze=False)[0], runs, traces)
     for i, run in enumerate(runs):
         _draw_learning(learning, run, f"C{i}", alone=len(runs) == 1)
         _draw_adaptation(adaptation, run, f"C{i}", alone=len(runs) == 1)
@@ -109,6 +114,26 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
     elif alone:
         after = "only episode of a trial"
     axes.plot(steps, returns[:, -1], label=after, **style)
+
+
+def _draw_traces(panels: Any, runs: list[Run], names: list[str]) -> None:
+    """How numbers that are learned move, each in its own units."""
+    for axes, name in zip(panels, names, strict=True):
+        for i, run in enumerate(runs):
+            rows = [row for row in run.metrics if name in row]
+            axes.plot(
+                [row["environment_steps"] for row in rows],
+                [row[name] for row in rows],
+                color=f"C{i}",
+                marker="o" if len(rows) == 1 else None,
+                label=run.label,
+            )
+        axes.set(xlabel="environment steps", ylabel=name.replace("_", " "))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(runs) > 1:
+            axes.legend(fontsize="small")
 
 
 def _unit(run: Run) -> str:

@@ -149,6 +149,7 @@ def _finish(
         "environment_steps": last["environment_steps"],
         **_curves(recipe, experiment, state, key_test),
         "unit": _unit(experiment),
+        "traces": list(experiment.traces),
         "published": {label: list(row) for label, row in published.items()},
         "optimum": None if optimum is None else list(optimum),
     }

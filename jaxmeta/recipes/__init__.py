@@ -2,6 +2,7 @@
 
 from jaxmeta import checks
 from jaxmeta.recipes import (
+    catch,
     discounting_chain,
     emaml_corners,
     maml_navigation2d,
@@ -25,6 +26,7 @@ RECIPES: dict[str, Recipe] = {
         emaml_corners.RECIPE,
         pearl_semicircle.RECIPE,
         *discounting_chain.RECIPES,
+        catch.RECIPE,
         *sinusoid.RECIPES,
         *small.RECIPES,
         *trial_bandits.RECIPES,

@@ -1,16 +1,16 @@
 """Which discount an agent should have, where the best reward is a late one."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta import hyperparameters, losses, policies, rollouts, tasks, trees
+from jaxmeta import hyperparameters, losses, policies, tasks, trees
 from jaxmeta.advantages import Advantage, Estimate
 from jaxmeta.algorithms import metagradient
+from jaxmeta.recipes import living
 from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import Environment, TaskDistribution, Transition
 
@@ -199,31 +199,15 @@ def _experiment(
         length=HORIZON,
     )
 
-    @partial(jax.jit, static_argnums=2)
-    def evaluate(key, state, num):
-        agent = trees.at(state.outer_state.lifetimes.agent, 0)
-
-        key_task, key_sampled, key_mode = jax.random.split(key, 3)
-        task = distribution.sample(key_task)
-
-        def returns(key, mode):
-            batch = rollouts.episodes(
-                key,
-                environment,
-                policy,
-                agent.params,
-                task,
-                num_episodes=num,
-                length=HORIZON,
-                mode=mode,
-            )
-            return jnp.sum(batch.reward, axis=1, keepdims=True)
-
-        return returns(key_sampled, False), returns(key_mode, True)
-
     published = PUBLISHED["normalized" if normalize else outer_critic]
     return Experiment(
-        learner, learner, distribution, published, (max(REWARDS),), evaluate
+        learner,
+        learner,
+        distribution,
+        published,
+        (max(REWARDS),),
+        evaluate=living.tested(learner),
+        traces=("discount",),
     )
 
 

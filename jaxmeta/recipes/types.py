@@ -21,6 +21,7 @@ class Experiment(NamedTuple):
         evaluate: ``(key, state, num) -> (returns [num, columns] of sampled actions,
             those of the mode)``, in place of the adaptation curve of ``test_learner``,
             where what is judged is the agents that live and not the meta-params.
+        traces: entries of the info of an update to draw, such as hyper-parameters.
     """
 
     learner: MetaLearner
@@ -29,6 +30,7 @@ class Experiment(NamedTuple):
     published: Mapping[str, Sequence[float | None]] | None = None
     optimum: Sequence[float] | None = None
     evaluate: Callable[[Key, MetaState, int], tuple[jax.Array, jax.Array]] | None = None
+    traces: tuple[str, ...] = ()
 
 
 class Recipe(NamedTuple):
