@@ -146,7 +146,8 @@ class Weights(NamedTuple):
     """How much what a rule does is held back.
 
     Attributes:
-        prediction_entropy: bonus for the entropy of the agent's predictions.
+        prediction_entropy: bonus for the entropy of the agent's predictions after
+            the update.
         gain: of the mean square of the gains.
         target: of the mean square of the logits of the predictions to make.
     """
@@ -241,8 +242,11 @@ def learned_rule(
         targets = jax.nn.log_softmax(given.prediction)
         divergence = jnp.sum(jnp.exp(now) * (now - targets), axis=-1)
         gains = log_probs * given.gain
-        total = -jnp.mean(gains) + prediction_weight * jnp.mean(divergence)
-        return total, -jnp.mean(jnp.sum(jnp.exp(now) * now, axis=-1))
+        return -jnp.mean(gains) + prediction_weight * jnp.mean(divergence)
+
+    def prediction_entropy(params, batch):
+        _, now, _ = views(params, batch)
+        return -jnp.mean(jnp.sum(jnp.exp(now) * now, axis=-1))
 
     def init(key, meta_params):
         del meta_params
@@ -255,8 +259,12 @@ def learned_rule(
         del key
         params, optimizer_state = state.agent
         given = advice(meta_params, params, batch, state.age)
-        gradients, entropy = jax.grad(loss, has_aux=True)(params, batch, given)
+        gradients = jax.grad(loss)(params, batch, given)
         updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+        learned = TunedState(optax.apply_updates(params, updates), optimizer_state)
+        # Of the agent that the update made: what it predicted before is no merit of
+        # the rule, so without this the last update would not count.
+        entropy = prediction_entropy(learned.params, batch)
         regularizer = (
             weights.gain * jnp.mean(given.gain**2)
             + weights.target * jnp.mean(given.prediction**2)
@@ -267,7 +275,6 @@ def learned_rule(
             "prediction_entropy": entropy,
             "gradient_norm": trees.safe_norm(gradients),
         }
-        learned = TunedState(optax.apply_updates(params, updates), optimizer_state)
         return RuledState(learned, state.age + 1), info
 
     return Inner(init, update, lambda meta_params, state: state.agent.params)
