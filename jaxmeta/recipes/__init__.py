@@ -4,6 +4,7 @@ from jaxmeta import checks
 from jaxmeta.recipes import (
     discounting_chain,
     emaml_corners,
+    gridworld,
     maml_navigation2d,
     maml_trpo_navigation2d,
     navigation2d,
@@ -25,6 +26,7 @@ RECIPES: dict[str, Recipe] = {
         emaml_corners.RECIPE,
         pearl_semicircle.RECIPE,
         *discounting_chain.RECIPES,
+        *gridworld.RECIPES,
         *sinusoid.RECIPES,
         *small.RECIPES,
         *trial_bandits.RECIPES,
