@@ -16,6 +16,7 @@ from jaxmeta.life_curves import life_curves
 from jaxmeta.types import Environment, Key, Params, TaskDistribution
 
 NUM_TESTS = 10  # in an agent's life
+ENDS = ("low", "interquartile_mean", "high")
 
 
 def evaluate(
@@ -188,8 +189,5 @@ def _summary(curves: jax.Array) -> dict[str, list[float]]:
     interval = bootstrap_interval(
         jax.random.key(0), curves, statistic=interquartile_mean
     )
-    return {
-        "interquartile_mean": interval.mean.tolist(),
-        "low": interval.low.tolist(),
-        "high": interval.high.tolist(),
-    }
+    rows = (interval.low, interval.mean, interval.high)
+    return {end: row.tolist() for end, row in zip(ENDS, rows, strict=True)}
