@@ -176,7 +176,7 @@ def _with_values(environment: Environment, hidden: Sequence[int]) -> Policy:
 def _optimizers(
     optimizer: Callable[[Any], optax.GradientTransformation],
     critic_optimizer: optax.GradientTransformation | None,
-) -> Callable[[Numbers], optax.GradientTransformation]:
+) -> Callable[[Any], optax.GradientTransformation]:
     """Of all params, or of what acts and of the critic apart."""
     if critic_optimizer is None:
         return lambda numbers: optimizer(numbers.rate)
