@@ -27,14 +27,14 @@ from jaxmeta.recipes import gridworld
 # What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
 GRID = {
     "A2C": {
-        "rate": (20.0, 80.0, 160.0, 320.0),
-        "entropy_coefficient": (0.0, 0.003, 0.01),
+        "rate": (40.0, 80.0, 160.0),
+        "entropy_coefficient": (0.0, 0.01),
         "trace_decay": (0.8, 0.95),
     },
     "PPO": {
         "rate": (5.0, 20.0, 80.0),
         "entropy_coefficient": (0.0, 0.01),
-        "trace_decay": (0.8, 0.95),
+        "trace_decay": (0.95,),
     },
 }
 NUM_TUNING_LEVELS = 32
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--num-updates", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/learned_rules"))
+    parser.add_argument("--beside", nargs="*", default=list(GRID), choices=list(GRID))
     given = parser.parse_args()
     recipe = recipes.get(given.recipe)
     num_updates = given.num_updates or recipe.num_updates
@@ -161,8 +162,8 @@ def main() -> None:
         "critic_optimizer": optax.adam(settings["critic_rate"]),
     }
     tuned = {}
-    for kind, make in (("A2C", agents.a2c), ("PPO", agents.ppo)):
-        agent = make(environment, **tables)
+    for kind in given.beside:
+        agent = {"A2C": agents.a2c, "PPO": agents.ppo}[kind](environment, **tables)
         tuned[kind] = tune(kind, agent, key_tune, distribution, sizes)
         chosen = {name: jnp.float32(tuned[kind]["chosen"][name]) for name in GRID[kind]}
         curves[kind] = [
@@ -176,7 +177,7 @@ def main() -> None:
     harness.save(
         name,
         f"python benchmarks/learned_rules.py --recipe {recipe.name} --num-updates "
-        f"{num_updates} --seeds {given.seeds}",
+        f"{num_updates} --seeds {given.seeds} --beside {' '.join(given.beside)}",
         recipe=recipe.name,
         settings=settings,
         num_seeds=given.seeds,
