@@ -1,6 +1,7 @@
 """Learning rules that are networks: what an agent should do and predict next time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -208,20 +209,7 @@ def learned_rule(
         first_order_helps=False,
     )
 
-    def views(params, batch: Transition):
-        """Log-probabilities of the actions ``[N, T]``, and log-predictions."""
-
-        def of_step(transition):
-            output, _ = agent.policy.apply(params, (), transition.timestep)
-            now = agent.predict(params, transition.timestep)
-            reached = transition.timestep._replace(
-                observation=transition.next_observation
-            )
-            after = agent.predict(params, reached)
-            log_prob = output.distribution.log_prob(transition.action)
-            return log_prob, jax.nn.log_softmax(now), jax.nn.log_softmax(after)
-
-        return jax.vmap(jax.vmap(of_step))(batch)
+    views = partial(_views, agent)
 
     def advice(meta_params, params, batch, age):
         log_probs, now, after = views(params, batch)
@@ -285,3 +273,17 @@ class RuledState(NamedTuple):
 
     agent: TunedState
     age: jax.Array
+
+
+def _views(agent: Predictive, params: Params, batch: Transition):
+    """Log-probabilities of the actions ``[N, T]``, and log-predictions now and next."""
+
+    def of_step(transition):
+        output, _ = agent.policy.apply(params, (), transition.timestep)
+        now = agent.predict(params, transition.timestep)
+        reached = transition.timestep._replace(observation=transition.next_observation)
+        after = agent.predict(params, reached)
+        log_prob = output.distribution.log_prob(transition.action)
+        return log_prob, jax.nn.log_softmax(now), jax.nn.log_softmax(after)
+
+    return jax.vmap(jax.vmap(of_step))(batch)
