@@ -104,13 +104,24 @@ def measure(
     }
 
 
-def scored(rows: np.ndarray, random: float, reference: float) -> dict[str, float]:
-    """The interquartile mean of final scores, with its 95% bootstrap interval."""
-    scores = (rows[:, -1] - random) / (reference - random)
-    interval = jm.bootstrap_interval(
-        jax.random.key(0), jnp.asarray(scores), statistic=jm.interquartile_mean
+def scored(
+    rows: np.ndarray, random: float, reference: np.ndarray
+) -> dict[str, float] | None:
+    """The interquartile mean of final scores, with its 95% bootstrap interval.
+
+    None where A2C has not learned, as then there is nothing to measure by.
+    """
+    learned = _interval(reference)
+    if learned.low <= random:
+        return None
+    scores = (rows[:, -1] - random) / (float(learned.mean) - random)
+    return {k: float(v) for k, v in _interval(scores)._asdict().items()}
+
+
+def _interval(values: np.ndarray) -> jm.evaluation.Interval:
+    return jm.bootstrap_interval(
+        jax.random.key(0), jnp.asarray(values), statistic=jm.interquartile_mean
     )
-    return {end: float(value) for end, value in interval._asdict().items()}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -122,11 +133,13 @@ def table(results: dict[str, Any]) -> str:
     ]
     for name, found in results.items():
         score = found["score"]["learned rule"]
+        shown = "A2C did not learn"
+        if score is not None:
+            shown = f"{score['mean']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
         returns = [f"{found['return'][kind]:.2f}" for kind in kinds]
         lines.append(
             f"| {name} | {found['environment_steps']:,} | {found['random']:.2f} | "
-            f"{' | '.join(returns)} | {score['mean']:.2f} [{score['low']:.2f}, "
-            f"{score['high']:.2f}] |"
+            f"{' | '.join(returns)} | {shown} |"
         )
     return "\n".join(lines)
 
@@ -135,6 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directories", nargs="+", type=Path, metavar="DIR")
     parser.add_argument("--environments", nargs="+", default=list(SETTINGS)[:4])
+    parser.add_argument("--num-updates", type=int, help="in place of the settings'")
     parser.add_argument("--num-agents", type=int, default=10)
     parser.add_argument("--num-environments", type=int, default=16)
     parser.add_argument("--length", type=int, default=20)
@@ -142,6 +156,8 @@ def main() -> None:
     results: dict[str, Any] = {}
     for name in given.environments:
         setting = SETTINGS[name]
+        if given.num_updates is not None:
+            setting = setting._replace(num_updates=given.num_updates)
         distribution = jm.tasks.from_gymnax(name, horizon=setting.horizon)
         sizes = {
             "num_updates": setting.num_updates,
@@ -173,7 +189,7 @@ def main() -> None:
             kind: np.asarray(jm.interquartile_mean(row["curves"]))
             for kind, row in found.items()
         }
-        random, reference = float(middle["A2C"][0]), float(middle["A2C"][-1])
+        random, reference = float(middle["A2C"][0]), found["A2C"]["curves"][:, -1]
         results[name] = {
             **setting._asdict(),
             "environment_steps": int(np.prod(list(sizes.values()))),
@@ -192,7 +208,8 @@ def main() -> None:
         "cross_domain",
         f"python benchmarks/cross_domain.py {' '.join(map(str, given.directories))} "
         f"--environments {' '.join(given.environments)} --num-agents "
-        f"{given.num_agents}",
+        f"{given.num_agents}"
+        + (f" --num-updates {given.num_updates}" if given.num_updates else ""),
         num_agents=given.num_agents,
         num_rules=len(given.directories),
         num_environments=given.num_environments,
