@@ -3,6 +3,7 @@
 from jaxmeta import (
     adaptation,
     advantages,
+    agents,
     decoders,
     diagnostics,
     distributions,
@@ -48,9 +49,15 @@ from jaxmeta.algorithms import (
     rl2,
     varibad,
 )
-from jaxmeta.evaluation import adaptation_curve, adaptation_curves, bootstrap_interval
+from jaxmeta.evaluation import (
+    adaptation_curve,
+    adaptation_curves,
+    bootstrap_interval,
+    interquartile_mean,
+)
 from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
+from jaxmeta.life_curves import life_curves
 from jaxmeta.lifetime_learner import lifetime_curve, lifetime_learner
 
 __version__ = "0.1.0"
@@ -61,6 +68,7 @@ __all__ = [
     "adaptation_curve",
     "adaptation_curves",
     "advantages",
+    "agents",
     "anil",
     "bootstrap_interval",
     "cavia",
@@ -76,10 +84,12 @@ __all__ = [
     "hyperparameters",
     "imaml",
     "inner",
+    "interquartile_mean",
     "learned_drift",
     "learned_optimizer",
     "learned_optimizers",
     "learned_rules",
+    "life_curves",
     "lifetime_curve",
     "lifetime_learner",
     "lifetimes",

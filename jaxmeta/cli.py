@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from jaxmeta import checks, files, plots, recipes, runs
+from jaxmeta import checks, files, plots, recipes, runs, transfer
 
 _USAGE = """usage: jaxmeta COMMAND
 
   jaxmeta list                     the recipes: named experiments
   jaxmeta train RECIPE [OPTIONS]   train one, or go on with it, and evaluate it
-  jaxmeta evaluate DIR             evaluate the newest checkpoint of a run again
+  jaxmeta evaluate DIR             evaluate the newest checkpoint of a run again, or
+                                   its learning rule in another --environment
   jaxmeta plot DIR [DIR ...]       draw a run, or several in one picture
 
 Every command takes --help."""
@@ -108,18 +109,49 @@ def _train(arguments: list[str]) -> None:
 
 def _evaluate(arguments: list[str]) -> None:
     def evaluate(
-        directory: tyro.conf.Positional[Path], num_test_tasks: int | None = None
-    ) -> tuple[Path, int | None]:
+        directory: tyro.conf.Positional[Path],
+        num_test_tasks: int | None = None,
+        environment: str | None = None,
+        seed: int = 0,
+        num_agents: int = 16,
+        num_updates: int = 500,
+        num_environments: int = 16,
+        length: int = 20,
+        hidden: tuple[int, ...] = (64, 64),
+        rate: float = 1e-3,
+        horizon: int | None = None,
+    ) -> dict[str, Any]:
         """Evaluate the newest checkpoint of a run on held-out tasks again.
+
+        Given an environment, take the learning rule of the run there instead, and
+        compare it with A2C and PPO; the other options are of that comparison.
 
         Args:
             directory: of the run.
             num_test_tasks: held-out tasks; as many as the recipe says by default.
+            environment: a gymnax id, such as CartPole-v1.
+            seed: of everything random.
+            num_agents: agents of each kind that learn, each on its own.
+            num_updates: in an agent's life, a multiple of 10.
+            num_environments: copies of the environment each learns in, a multiple of 4.
+            length: steps in each copy per update.
+            hidden: sizes of the hidden layers of an agent.
+            rate: of Adam, for all agents.
+            horizon: steps in an episode; by default those of the environment.
         """
-        return directory, num_test_tasks
+        return locals()
 
-    directory, count = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
-    _report(runs.evaluate(directory, num_test_tasks=count), directory)
+    given = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
+    directory, count = given.pop("directory"), given.pop("num_test_tasks")
+    if given["environment"] is None:
+        _report(runs.evaluate(directory, num_test_tasks=count), directory)
+        return
+    if count is not None:
+        raise ValueError(
+            "num_test_tasks is of the run's own tasks, and environment takes it to "
+            "another; give one of the two"
+        )
+    _report_transfer(transfer.evaluate(directory, **given), directory)
 
 
 def _plot(arguments: list[str]) -> None:
@@ -200,3 +232,24 @@ def _report(result: runs.Result, directory: Path) -> None:
     )
     print(f"result:  {directory / 'result.json'}")
     print(f"picture: {directory / 'curve.png'}")
+
+
+def _report_transfer(result: runs.Result, directory: Path) -> None:
+    """Print how agents did in another environment, by each rule."""
+    table = Table(f"{result['environment']}, return", box=None)
+    for header in ("before", "half a life", "after", "95% interval of it"):
+        table.add_column(header, justify="right")
+    for name, row in result["return"].items():
+        mean = row["interquartile_mean"]
+        chosen = (mean[0], mean[len(mean) // 2], mean[-1])
+        ends = f"{row['low'][-1]:.2f} to {row['high'][-1]:.2f}"
+        table.add_row(name, *(f"{value:.2f}" for value in chosen), ends)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"interquartile mean over {result['num_agents']} agents of each kind, "
+        f"{result['environment_steps']:,} environment steps each, from "
+        f"{result['recipe']}",
+        highlight=False,
+    )
+    print(f"result:  {directory / result['environment']}.json")

@@ -1,5 +1,6 @@
 """Evaluation: the return before adaptation and after each unit of it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -191,8 +192,32 @@ class Interval(NamedTuple):
     high: jax.Array
 
 
+def interquartile_mean(values: jax.Array) -> jax.Array:
+    """The mean of the middle half along the first axis ``[n, ...]``.
+
+    A quarter of the values, rounded down, is left out at either end: unlike the mean it
+    does not hang on a few seeds, and unlike the median it uses half of them.
+
+    Source: Agarwal, Schwarzer, Castro, Courville and Bellemare, "Deep Reinforcement
+    Learning at the Edge of the Statistical Precipice", 2021.
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    values = jnp.asarray(values)
+    if values.ndim == 0 or values.shape[0] == 0:
+        raise ValueError(f"values must have a first axis of seeds, got {values.shape}")
+    count = values.shape[0]
+    return jnp.mean(jnp.sort(values, axis=0)[count // 4 : count - count // 4], axis=0)
+
+
 def bootstrap_interval(
-    key: Key, values: jax.Array, *, confidence: float = 0.95, num_resamples: int = 1000
+    key: Key,
+    values: jax.Array,
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 1000,
+    statistic: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Interval:
     """Mean over tasks (or seeds) with its percentile-bootstrap interval.
 
@@ -201,6 +226,8 @@ def bootstrap_interval(
         values: ``[num_tasks, ...]``; rows are resampled together.
         confidence: the interval's, in (0, 1).
         num_resamples: how often to resample.
+        statistic: ``[num_tasks, ...] -> [...]`` in place of the mean, such as
+            :func:`interquartile_mean`; it is what ``mean`` then holds.
 
     Raises:
         TypeError: if ``key`` is not a typed key.
@@ -216,11 +243,12 @@ def bootstrap_interval(
     if values.ndim == 0 or values.shape[0] == 0:
         raise ValueError(f"values must have a first axis of tasks, got {values.shape}")
     count = values.shape[0]
+    statistic = partial(jnp.mean, axis=0) if statistic is None else statistic
 
     def resampled_mean(key):
-        return jnp.mean(values[jax.random.randint(key, (count,), 0, count)], axis=0)
+        return statistic(values[jax.random.randint(key, (count,), 0, count)])
 
     means = jax.lax.map(resampled_mean, jax.random.split(key, num_resamples))
     tail = (1.0 - confidence) / 2.0
     low, high = jnp.quantile(means, jnp.asarray([tail, 1.0 - tail]), axis=0)
-    return Interval(jnp.mean(values, axis=0), low, high)
+    return Interval(statistic(values), low, high)

@@ -1,6 +1,7 @@
 """Learning rules that are networks: what an agent should do and predict next time."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -146,7 +147,8 @@ class Weights(NamedTuple):
     """How much what a rule does is held back.
 
     Attributes:
-        prediction_entropy: bonus for the entropy of the agent's predictions.
+        prediction_entropy: bonus for the entropy of the agent's predictions after
+            the update.
         gain: of the mean square of the gains.
         target: of the mean square of the logits of the predictions to make.
     """
@@ -207,20 +209,7 @@ def learned_rule(
         first_order_helps=False,
     )
 
-    def views(params, batch: Transition):
-        """Log-probabilities of the actions ``[N, T]``, and log-predictions."""
-
-        def of_step(transition):
-            output, _ = agent.policy.apply(params, (), transition.timestep)
-            now = agent.predict(params, transition.timestep)
-            reached = transition.timestep._replace(
-                observation=transition.next_observation
-            )
-            after = agent.predict(params, reached)
-            log_prob = output.distribution.log_prob(transition.action)
-            return log_prob, jax.nn.log_softmax(now), jax.nn.log_softmax(after)
-
-        return jax.vmap(jax.vmap(of_step))(batch)
+    views = partial(_views, agent)
 
     def advice(meta_params, params, batch, age):
         log_probs, now, after = views(params, batch)
@@ -241,8 +230,11 @@ def learned_rule(
         targets = jax.nn.log_softmax(given.prediction)
         divergence = jnp.sum(jnp.exp(now) * (now - targets), axis=-1)
         gains = log_probs * given.gain
-        total = -jnp.mean(gains) + prediction_weight * jnp.mean(divergence)
-        return total, -jnp.mean(jnp.sum(jnp.exp(now) * now, axis=-1))
+        return -jnp.mean(gains) + prediction_weight * jnp.mean(divergence)
+
+    def prediction_entropy(params, batch):
+        _, now, _ = views(params, batch)
+        return -jnp.mean(jnp.sum(jnp.exp(now) * now, axis=-1))
 
     def init(key, meta_params):
         del meta_params
@@ -255,8 +247,12 @@ def learned_rule(
         del key
         params, optimizer_state = state.agent
         given = advice(meta_params, params, batch, state.age)
-        gradients, entropy = jax.grad(loss, has_aux=True)(params, batch, given)
+        gradients = jax.grad(loss)(params, batch, given)
         updates, optimizer_state = optimizer.update(gradients, optimizer_state, params)
+        learned = TunedState(optax.apply_updates(params, updates), optimizer_state)
+        # Of the agent that the update made: what it predicted before is no merit of
+        # the rule, so without this the last update would not count.
+        entropy = prediction_entropy(learned.params, batch)
         regularizer = (
             weights.gain * jnp.mean(given.gain**2)
             + weights.target * jnp.mean(given.prediction**2)
@@ -267,7 +263,6 @@ def learned_rule(
             "prediction_entropy": entropy,
             "gradient_norm": trees.safe_norm(gradients),
         }
-        learned = TunedState(optax.apply_updates(params, updates), optimizer_state)
         return RuledState(learned, state.age + 1), info
 
     return Inner(init, update, lambda meta_params, state: state.agent.params)
@@ -278,3 +273,17 @@ class RuledState(NamedTuple):
 
     agent: TunedState
     age: jax.Array
+
+
+def _views(agent: Predictive, params: Params, batch: Transition):
+    """Log-probabilities of the actions ``[N, T]``, and log-predictions now and next."""
+
+    def of_step(transition):
+        output, _ = agent.policy.apply(params, (), transition.timestep)
+        now = agent.predict(params, transition.timestep)
+        reached = transition.timestep._replace(observation=transition.next_observation)
+        after = agent.predict(params, reached)
+        log_prob = output.distribution.log_prob(transition.action)
+        return log_prob, jax.nn.log_softmax(now), jax.nn.log_softmax(after)
+
+    return jax.vmap(jax.vmap(of_step))(batch)

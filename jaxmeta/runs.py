@@ -78,10 +78,30 @@ def evaluate(directory: Path, *, num_test_tasks: int | None = None) -> Result:
     Raises:
         ValueError: if the directory holds no run, or no checkpoint that can be read.
     """
+    recipe, config, experiment, state = restore(directory)
+    _, key_test = _keys(config["seed"])
+    if num_test_tasks is not None:
+        recipe = recipe._replace(
+            num_test_tasks=checks.positive_int("num_test_tasks", num_test_tasks)
+        )
+    return _finish(recipe, directory, config, experiment, state, key_test)
+
+
+def restore(
+    directory: Path,
+) -> tuple[Recipe, dict[str, Any], Experiment, MetaState]:
+    """The newest checkpoint of a run, and what made it.
+
+    Returns:
+        The recipe, the settings (``config.json``), what the recipe built, the state.
+
+    Raises:
+        ValueError: if the directory holds no run, or no checkpoint that can be read.
+    """
     config = _config(directory)
     recipe = recipes.get(config["recipe"])
     experiment = recipe.build(**config["arguments"])
-    key_fit, key_test = _keys(config["seed"])
+    key_fit, _ = _keys(config["seed"])
     like = {
         "state": experiment.learner.init(key_fit),
         "key": jax.random.key_data(key_fit),
@@ -90,12 +110,7 @@ def evaluate(directory: Path, *, num_test_tasks: int | None = None) -> Result:
         restored = checkpoints.restore_latest(like)
     if restored is None:
         raise ValueError(f"{directory} holds no checkpoint to evaluate yet")
-    state = restored["state"]
-    if num_test_tasks is not None:
-        recipe = recipe._replace(
-            num_test_tasks=checks.positive_int("num_test_tasks", num_test_tasks)
-        )
-    return _finish(recipe, directory, config, experiment, state, key_test)
+    return recipe, config, experiment, restored["state"]
 
 
 def load(directory: Path) -> plots.Run:
@@ -160,6 +175,8 @@ def _finish(
 
 def _unit(experiment: Experiment) -> str:
     """What lies between two columns of the curves."""
+    if experiment.unit is not None:
+        return experiment.unit
     acts_anew = experiment.evaluate is None and experiment.test_learner.num_updates
     return "inner update" if acts_anew else "episode"
 

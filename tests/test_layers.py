@@ -34,10 +34,18 @@ LAYERS = [
         "estimators",
         "implicit",
     },
-    {"learner", "lifetime_learner", "evaluation", "diagnostics", "references"},
+    {
+        "learner",
+        "lifetime_learner",
+        "agents",
+        "life_curves",
+        "evaluation",
+        "diagnostics",
+        "references",
+    },
     {"algorithms", "checkpoint", "fit"},
     {"recipes"},
-    {"plots", "runs", "cli", "__main__"},
+    {"plots", "runs", "transfer", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

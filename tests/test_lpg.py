@@ -145,6 +145,32 @@ def test_with_rewards_for_gains_it_is_reinforce(key):
     )
 
 
+def test_the_entropy_of_predictions_is_that_after_the_update(key):
+    """So that the last update counts, were it the only one."""
+    target = jnp.array([2.0, 0.0, -1.0, 0.5])
+
+    def advise(scale, seen):
+        logits = jnp.broadcast_to(scale * target, (len(seen.reward), 4))
+        return Advice(jnp.zeros_like(seen.reward), logits)
+
+    free = learned_rules.Weights(prediction_entropy=1.0, gain=0.0, target=0.0)
+    agent = inner.learned_rule(
+        AGENT, Rule(lambda key: 1.0, advise, 4), optax.sgd(0.5), weights=free
+    )
+    batch = jax.jit(made().collect)(key, RULE.init(key), TASKS.sample(key)).query
+    state = agent.init(key, 1.0)
+
+    def regularizer(scale):
+        return agent.update(key, scale, state, batch)[1]["regularizer"]
+
+    found, slope = jax.value_and_grad(regularizer)(1.0)
+    assert slope > 1e-3  # sharper targets make predictions less uncertain
+    params = agent.update(key, 1.0, state, batch)[0].agent.params
+    predict = jax.vmap(jax.vmap(lambda step: AGENT.predict(params, step)))
+    entropy = jm.distributions.Categorical(predict(batch.timestep)).entropy()
+    np.testing.assert_allclose(found, -jnp.mean(entropy), rtol=1e-5)
+
+
 def test_every_meta_param_and_the_outer_critics_get_a_gradient(key):
     learner = made()
     state = learner.init(key)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxmeta.learned_rules import Rule
 from jaxmeta.types import Key, MetaLearner, MetaState, TaskDistribution
 
 
@@ -22,6 +23,10 @@ class Experiment(NamedTuple):
             those of the mode)``, in place of the adaptation curve of ``test_learner``,
             where what is judged is the agents that live and not the meta-params.
         traces: entries of the info of an update to draw, such as hyper-parameters.
+        unit: what lies between two columns of the curves, where it is neither an inner
+            update nor an episode.
+        rule: the learning rule whose params the meta-params are, if they are those of
+            one: it can be taken to other environments.
     """
 
     learner: MetaLearner
@@ -31,6 +36,8 @@ class Experiment(NamedTuple):
     optimum: Sequence[float] | None = None
     evaluate: Callable[[Key, MetaState, int], tuple[jax.Array, jax.Array]] | None = None
     traces: tuple[str, ...] = ()
+    unit: str | None = None
+    rule: Rule | None = None
 
 
 class Recipe(NamedTuple):

@@ -1,0 +1,204 @@
+"""A rule learned on grids, beside A2C and PPO tuned on them, on levels held out.
+
+``python benchmarks/learned_rules.py``: trains ``lpg-gridworld`` (or ``--recipe``), one
+seed after the other, then lets agents live by each rule on the same held-out levels,
+for the same steps. A2C and PPO are tuned on training levels over ``GRID``. Draws how
+agents of each kind learn, and keeps the learned rules for ``cross_domain.py``.
+"""
+
+import argparse
+import itertools
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import harness
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import jaxmeta as jm
+from jaxmeta import agents, recipes, runs
+from jaxmeta.agents import Agent, Numbers
+from jaxmeta.recipes import gridworld
+
+# What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
+GRID = {
+    "A2C": {
+        "rate": (40.0, 80.0, 160.0),
+        "entropy_coefficient": (0.0, 0.01),
+        "trace_decay": (0.8, 0.95),
+    },
+    "PPO": {
+        "rate": (5.0, 20.0, 80.0),
+        "entropy_coefficient": (0.0, 0.01),
+        "trace_decay": (0.95,),
+    },
+}
+NUM_TUNING_LEVELS = 32
+# Colors that are told apart by color-blind readers too (Okabe and Ito).
+COLORS = {"learned rule": "#D55E00", "A2C": "#0072B2", "PPO": "#009E73"}
+
+
+def tune(kind: str, agent: Agent, key: Any, distribution: Any, sizes: dict) -> dict:
+    """The numbers of the grid by which the mean return over a life is highest."""
+    key_levels, key_lives = jax.random.split(key)
+    levels = jax.vmap(distribution.sample)(
+        jax.random.split(key_levels, NUM_TUNING_LEVELS)
+    )
+    found = []
+    for values in itertools.product(*GRID[kind].values()):
+        named = dict(zip(GRID[kind], values, strict=True))
+        numbers = Numbers(**{name: jnp.float32(v) for name, v in named.items()})
+        curves, _ = jm.life_curves(
+            key_lives, agent, numbers, distribution.environment, levels, **sizes
+        )
+        found.append({**named, "mean_return": float(curves[:, 1:].mean())})
+        print(kind, found[-1], flush=True)
+    return {"chosen": max(found, key=lambda row: row["mean_return"]), "grid": found}
+
+
+def regrets(curves: np.ndarray, best: np.ndarray) -> dict[str, Any]:
+    """Regret at the end of a life and over it, from returns ``[seeds, levels, 11]``.
+
+    The interval is over seeds and levels: both are drawn anew in each resample.
+    """
+    lost = best[None, :, None] - curves
+    generator = np.random.default_rng(0)
+    seeds, levels, _ = lost.shape
+    rows = generator.integers(seeds, size=(2000, seeds))
+    columns = generator.integers(levels, size=(2000, levels))
+    found = {}
+    for name, each in (("end", lost[..., -1]), ("life", lost[..., 1:].mean(-1))):
+        means = np.array(
+            [each[r][:, c].mean() for r, c in zip(rows, columns, strict=True)]
+        )
+        low, high = np.quantile(means, [0.025, 0.975])
+        found[name] = {"mean": float(each.mean()), "low": low, "high": high}
+        found[name]["per_seed"] = each.mean(1).tolist()
+    return found
+
+
+def difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
+    """How much more regret they have on the same levels; seeds and levels resampled."""
+    gain = (ours - theirs.mean(0, keepdims=True))[..., 1:]
+    return {
+        name: {k: v for k, v in row.items() if k != "per_seed"}
+        for name, row in regrets(
+            np.concatenate([np.zeros_like(gain[..., :1]), -gain], -1),
+            np.zeros(gain.shape[1]),
+        ).items()
+    }
+
+
+def draw(curves: dict[str, np.ndarray], best: np.ndarray, updates: int) -> Figure:
+    """Return against updates, with 95% bootstrap intervals over levels."""
+    figure = Figure(figsize=(5.5, 3.8), layout="constrained")
+    axes = figure.subplots()
+    x = np.linspace(0, updates, gridworld.NUM_TESTS + 1)
+    for (name, rows), marker in zip(curves.items(), "osD", strict=False):
+        interval = jm.bootstrap_interval(jax.random.key(0), jnp.asarray(rows.mean(0)))
+        axes.plot(x, interval.mean, color=COLORS[name], marker=marker, label=name)
+        axes.fill_between(
+            x, interval.low, interval.high, color=COLORS[name], alpha=0.2, linewidth=0
+        )
+    axes.axhline(best.mean(), color="black", linestyle=":", label="optimum")
+    axes.set_xlabel("updates of the agent")
+    axes.set_ylabel("return on held-out levels")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--recipe",
+        default="lpg-gridworld",
+        choices=["lpg-gridworld", "talpg-gridworld"],
+    )
+    parser.add_argument("--num-updates", type=int)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs/learned_rules"))
+    parser.add_argument("--beside", nargs="*", default=list(GRID), choices=list(GRID))
+    given = parser.parse_args()
+    recipe = recipes.get(given.recipe)
+    num_updates = given.num_updates or recipe.num_updates
+    trained, seconds, found = [], [], []
+    for seed in range(given.seeds):
+        directory = given.runs / f"{recipe.name}-{seed}"
+        started = time.perf_counter()
+        trained.append(
+            runs.train(
+                recipe, directory, seed=seed, num_updates=num_updates, progress=False
+            )
+        )
+        seconds.append(time.perf_counter() - started)
+        print(seed, trained[-1]["adaptation_curve"]["mean"], seconds[-1], flush=True)
+        found.append(runs.restore(directory))
+    settings: dict[str, Any] = found[0][1]["arguments"]
+    distribution = gridworld.levels_of(settings["levels"], settings["horizon"])
+    environment = cast(jm.types.Environment, distribution.environment)
+    levels, best = jax.tree.map(np.asarray, gridworld.held_out(distribution))
+    sizes = {
+        "num_updates": settings["lifetime"],
+        "num_environments": settings["num_environments"],
+        "length": settings["length"],
+    }
+    key_tune, key_lives = jax.random.split(jax.random.key(1))
+    keys = jax.random.split(key_lives, given.seeds)
+    curves: dict[str, Any] = {
+        "learned rule": [
+            experiment.evaluate(key, state, len(best))[0]
+            for key, (_, _, experiment, state) in zip(keys, found, strict=True)
+        ]
+    }
+    tables = {
+        "hidden": (),
+        "discount": settings["discount"],
+        "optimizer": optax.sgd,
+        "critic_optimizer": optax.adam(settings["critic_rate"]),
+    }
+    tuned = {}
+    for kind in given.beside:
+        agent = {"A2C": agents.a2c, "PPO": agents.ppo}[kind](environment, **tables)
+        tuned[kind] = tune(kind, agent, key_tune, distribution, sizes)
+        chosen = {name: jnp.float32(tuned[kind]["chosen"][name]) for name in GRID[kind]}
+        curves[kind] = [
+            jm.life_curves(key, agent, Numbers(**chosen), environment, levels, **sizes)[
+                0
+            ]
+            for key in keys
+        ]
+    stacked = {name: np.stack(rows) for name, rows in curves.items()}
+    name = recipe.name.replace("-", "_") + "_regret"
+    harness.save(
+        name,
+        f"python benchmarks/learned_rules.py --recipe {recipe.name} --num-updates "
+        f"{num_updates} --seeds {given.seeds} --beside {' '.join(given.beside)}",
+        recipe=recipe.name,
+        settings=settings,
+        num_seeds=given.seeds,
+        num_updates=num_updates,
+        num_levels=len(best),
+        optimum=float(best.mean()),
+        steps_of_an_agent=int(np.prod(list(sizes.values()))),
+        regret={kind: regrets(rows, best) for kind, rows in stacked.items()},
+        regret_above_that_of_the_learned_rule={
+            kind: difference(stacked["learned rule"], stacked[kind]) for kind in tuned
+        },
+        curves={kind: rows.mean((0, 1)).tolist() for kind, rows in stacked.items()},
+        tuned=tuned,
+        meta_training_steps=trained[0]["environment_steps"],
+        training_seconds=[run["wall_seconds"] for run in trained],
+        command_seconds=seconds,
+    )
+    draw(stacked, best, settings["lifetime"]).savefig(
+        harness.RESULTS / f"{name}.png", dpi=150
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""A learning rule from grids with objects: LPG, and with an eye to the lifetime."""
+
+from functools import partial
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import agents, learned_rules, policies, references, tasks
+from jaxmeta.algorithms import lpg
+from jaxmeta.life_curves import life_curves
+from jaxmeta.recipes.types import Experiment, Recipe
+from jaxmeta.types import Environment, TaskDistribution
+
+NUM_TEST_LEVELS = 64
+NUM_TESTS = 10  # in an agent's life
+# Cells per side, objects, walls: those of Jackson et al., 2023, but for the first.
+_SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {
+        "sizes": (4, 5),
+        "num_objects": (1, 2),
+        "num_walls": 3,
+        "termination": (0.05, 1.0),
+        "respawn": (0.01, 0.3),
+    },
+    "small": {"sizes": (4, 6), "num_objects": (1, 3), "num_walls": 7},
+    "medium": {"sizes": (6, 8), "num_objects": (2, 4), "num_walls": 10},
+    "large": {"sizes": (8, 10), "num_objects": (2, 5), "num_walls": 15},
+    "all": {"sizes": (4, 10), "num_objects": (1, 5), "num_walls": 15},
+}
+
+
+def levels_of(name: str, horizon: int) -> TaskDistribution:
+    """Levels of a size by name, or in a grid world by name.
+
+    Raises:
+        ValueError: if there are none of that name.
+    """
+    if name in _SIZES:
+        return tasks.random_grids(**_SIZES[name], horizon=horizon)
+    return tasks.grid_world(name, horizon=horizon)
+
+
+def held_out(distribution: TaskDistribution) -> tuple[Any, jax.Array]:
+    """The test levels ``[NUM_TEST_LEVELS]``, and the best return of each.
+
+    Their numbers are drawn from intervals, so that none comes up in training.
+    """
+    keys = jax.random.split(jax.random.key(2**31), NUM_TEST_LEVELS)
+    drawn = jax.jit(jax.vmap(distribution.sample))(keys)
+    environment = cast(Environment, distribution.environment)
+    best = partial(references.object_grid_value, environment)
+    return drawn, jax.lax.map(best, drawn.params)
+
+
+def build_lpg(
+    *,
+    levels: str = "tiny",
+    horizon: int = 30,
+    num_lifetimes: int = 8,
+    lifetime: int = 100,
+    num_environments: int = 16,
+    length: int = 20,
+    num_inner_updates: int = 5,
+    size: int = 16,
+    num_predictions: int = 4,
+    agent_rate: float = 80.0,
+    outer_rate: float = 3e-3,
+    critic_rate: float = 0.1,
+    discount: float = 0.97,
+    entropy_coefficient: float = 0.02,
+    lifetime_batch_size: int | None = None,
+) -> Experiment:
+    """Learned policy gradients for tables.
+
+    The defaults are for a core of a CPU: levels in which tables learn within a hundred
+    updates, a small LSTM, and the entropy bonus that suits their small returns. The
+    paper's size, for an accelerator: ``--num-lifetimes 512 --lifetime 2500
+    --num-environments 64 --size 256 --num-predictions 30 --agent-rate 40 --outer-rate
+    1e-4 --discount 0.995 --entropy-coefficient 0.05``, with ``--levels all --horizon
+    750`` (or a world such as ``dense``, ``--horizon 500``).
+
+    Args:
+        levels: tiny; small, medium, large or all, those of Jackson et al., 2023; or a
+            world of Oh et al., 2020: dense, sparse, long, longer, longer-small or
+            long-dense.
+        horizon: steps in an episode.
+        num_lifetimes: agents that live at a time.
+        lifetime: updates in an agent's life, a multiple of 10 and num_inner_updates.
+        num_environments: copies of its level each acts in.
+        length: steps in each copy per update.
+        num_inner_updates: updates a meta-gradient reaches back.
+        size: of the rule's LSTM.
+        num_predictions: size of an agent's prediction.
+        agent_rate: of an agent's gradient descent.
+        outer_rate: of Adam, for the rule.
+        critic_rate: of Adam, for the critics that judge agents.
+        discount: that the rule is told and agents are judged by.
+        entropy_coefficient: of the agents' entropy, for the rule.
+        lifetime_batch_size: lifetimes learned from at a time; one on a CPU by default,
+            all of them elsewhere.
+    """
+    return _experiment(
+        levels=levels,
+        horizon=horizon,
+        num_lifetimes=num_lifetimes,
+        lifetime=lifetime,
+        num_environments=num_environments,
+        length=length,
+        num_inner_updates=num_inner_updates,
+        size=size,
+        num_predictions=num_predictions,
+        agent_rate=agent_rate,
+        outer_rate=outer_rate,
+        critic_rate=critic_rate,
+        discount=discount,
+        entropy_coefficient=entropy_coefficient,
+        lifetime_batch_size=lifetime_batch_size,
+        sees_lifetime=False,
+    )
+
+
+def build_talpg(
+    *,
+    levels: str = "tiny",
+    horizon: int = 30,
+    num_lifetimes: int = 8,
+    lifetime: int = 100,
+    num_environments: int = 16,
+    length: int = 20,
+    num_inner_updates: int = 5,
+    size: int = 16,
+    num_predictions: int = 4,
+    agent_rate: float = 80.0,
+    outer_rate: float = 3e-3,
+    critic_rate: float = 0.1,
+    discount: float = 0.97,
+    entropy_coefficient: float = 0.02,
+    lifetime_batch_size: int | None = None,
+) -> Experiment:
+    """Temporally-aware LPG for tables, by truncated meta-gradients.
+
+    Jackson et al., 2024, found that the lifetime helps where the rule is judged by how
+    agents end, by evolution; a gradient that reaches back a few updates sees less of
+    it. For the paper's size see lpg-gridworld.
+
+    Args:
+        levels: tiny; small, medium, large or all, those of Jackson et al., 2023; or a
+            world of Oh et al., 2020: dense, sparse, long, longer, longer-small or
+            long-dense.
+        horizon: steps in an episode.
+        num_lifetimes: agents that live at a time.
+        lifetime: updates in an agent's life, a multiple of 10 and num_inner_updates.
+        num_environments: copies of its level each acts in.
+        length: steps in each copy per update.
+        num_inner_updates: updates a meta-gradient reaches back.
+        size: of the rule's LSTM.
+        num_predictions: size of an agent's prediction.
+        agent_rate: of an agent's gradient descent.
+        outer_rate: of Adam, for the rule.
+        critic_rate: of Adam, for the critics that judge agents.
+        discount: that the rule is told and agents are judged by.
+        entropy_coefficient: of the agents' entropy, for the rule.
+        lifetime_batch_size: lifetimes learned from at a time; one on a CPU by default,
+            all of them elsewhere.
+    """
+    return _experiment(
+        levels=levels,
+        horizon=horizon,
+        num_lifetimes=num_lifetimes,
+        lifetime=lifetime,
+        num_environments=num_environments,
+        length=length,
+        num_inner_updates=num_inner_updates,
+        size=size,
+        num_predictions=num_predictions,
+        agent_rate=agent_rate,
+        outer_rate=outer_rate,
+        critic_rate=critic_rate,
+        discount=discount,
+        entropy_coefficient=entropy_coefficient,
+        lifetime_batch_size=lifetime_batch_size,
+        sees_lifetime=True,
+    )
+
+
+def _experiment(
+    *,
+    levels: str,
+    horizon: int,
+    num_lifetimes: int,
+    lifetime: int,
+    num_environments: int,
+    length: int,
+    num_inner_updates: int,
+    size: int,
+    num_predictions: int,
+    agent_rate: float,
+    outer_rate: float,
+    critic_rate: float,
+    discount: float,
+    entropy_coefficient: float,
+    lifetime_batch_size: int | None,
+    sees_lifetime: bool,
+) -> Experiment:
+    """What is tested is agents that are born to the final rule, in held-out levels."""
+    if lifetime % NUM_TESTS:
+        raise ValueError(
+            f"lifetime must be a multiple of {NUM_TESTS}, as an agent is tested so "
+            f"often in its life, got {lifetime}"
+        )
+    distribution = levels_of(levels, horizon)
+    environment = cast(Environment, distribution.environment)
+    rule = learned_rules.backward_lstm(
+        size=size, num_predictions=num_predictions, sees_lifetime=sees_lifetime
+    )
+    agent_optimizer = optax.sgd(agent_rate)
+    learner = lpg(
+        distribution,
+        policies.predictive(environment, num_predictions=num_predictions),
+        agent_optimizer=agent_optimizer,
+        outer_optimizer=optax.adam(outer_rate),
+        critic_optimizer=optax.adam(critic_rate),
+        num_lifetimes=num_lifetimes,
+        lifetime=lifetime,
+        num_environments=num_environments,
+        length=length,
+        num_updates=num_inner_updates,
+        rule=rule,
+        discount=discount,
+        outer_discount=discount,
+        entropy_coefficient=entropy_coefficient,
+        lifetime_batch_size=lifetime_batch_size,
+    )
+    agent = agents.ruled(
+        environment,
+        rule,
+        agent_optimizer,
+        hidden=(),
+        discount=discount,
+        lifetime=lifetime,
+    )
+    drawn, best = held_out(distribution)
+
+    def evaluate(key, state, num):
+        indices = jnp.arange(num) % NUM_TEST_LEVELS
+        chosen = jax.tree.map(lambda leaf: leaf[indices], drawn)
+        return life_curves(
+            key,
+            agent,
+            state.meta_params,
+            environment,
+            chosen,
+            num_updates=lifetime,
+            num_environments=num_environments,
+            length=length,
+            num_tests=NUM_TESTS,
+        )
+
+    optimum = (float(best.mean()),) * (NUM_TESTS + 1)
+    return Experiment(
+        learner,
+        learner,
+        distribution,
+        {},
+        optimum,
+        evaluate,
+        unit="lifetime tenth",
+        rule=rule,
+    )
+
+
+def _recipe(name: str, method: str, build: Any) -> Recipe:
+    return Recipe(
+        name=f"{name}-gridworld",
+        summary="a rule by which tables learn to collect objects in grids",
+        method=method,
+        tasks="random grids",
+        build=build,
+        num_updates=1000,
+        num_test_tasks=NUM_TEST_LEVELS,
+        published={},
+        optimum=None,
+        expected_time="not measured",
+    )
+
+
+RECIPES = (
+    _recipe("lpg", "LPG", build_lpg),
+    _recipe("talpg", "temporally-aware LPG", build_talpg),
+)

@@ -1,0 +1,193 @@
+"""A learned rule in environments it was not learned in, beside rules that are known."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxmeta import agents, files, optimizers, runs, tasks
+from jaxmeta.agents import Agent, Numbers
+from jaxmeta.evaluation import bootstrap_interval, interquartile_mean
+from jaxmeta.learned_rules import Rule
+from jaxmeta.life_curves import life_curves
+from jaxmeta.types import Environment, Key, Params, TaskDistribution
+
+NUM_TESTS = 10  # in an agent's life
+ENDS = ("low", "interquartile_mean", "high")
+
+
+def evaluate(
+    directory: Path,
+    environment: str,
+    *,
+    seed: int = 0,
+    num_agents: int = 16,
+    num_updates: int = 500,
+    num_environments: int = 16,
+    length: int = 20,
+    hidden: tuple[int, ...] = (64, 64),
+    rate: float = 1e-3,
+    horizon: int | None = None,
+) -> dict[str, Any]:
+    """Take the rule of a run to any gymnax environment, beside A2C and PPO.
+
+    New agents, networks for that environment, learn for a lifetime by the rule, which
+    does not change, and as many by A2C and PPO on the same number of steps. What is
+    found is written to ``DIR/ENVIRONMENT.json`` too.
+
+    Args:
+        directory: of a run of a rule, such as of ``lpg-gridworld``.
+        environment: a gymnax id.
+        seed: of everything random.
+        num_agents: of each kind.
+        num_updates: in an agent's life, a multiple of 10.
+        num_environments: copies of the environment each learns in, a multiple of 4.
+        length: steps in each copy per update.
+        hidden: sizes of an agent's hidden layers.
+        rate: of Adam, for all agents.
+        horizon: steps in an episode; by default those of the environment.
+
+    Returns:
+        What was written: for each kind of agent the ``return`` before it learned and
+        after each tenth of its life, as the interquartile mean over agents with its
+        95% bootstrap interval.
+
+    Raises:
+        ValueError: if the directory holds no run of a rule, there is no such
+            environment, its actions are continuous, or a number is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
+    recipe, config, experiment, state = runs.restore(directory)
+    if experiment.rule is None:
+        raise ValueError(
+            f"{directory} holds a run of {recipe.name}, whose meta-params are no "
+            "learning rule to take to another environment; those of lpg-gridworld are"
+        )
+    distribution = tasks.from_gymnax(environment, horizon=horizon)
+    compared = kinds(
+        distribution,
+        experiment.rule,
+        state.meta_params,
+        hidden=hidden,
+        rate=rate,
+        num_updates=num_updates,
+    )
+    found = compare(
+        jax.random.key(seed),
+        distribution,
+        compared,
+        num_agents=num_agents,
+        num_updates=num_updates,
+        num_environments=num_environments,
+        length=length,
+    )
+    result = {
+        "recipe": config["recipe"],
+        "environment": environment,
+        "versions": runs.versions(),
+        "device": runs.device(),
+        "num_agents": num_agents,
+        "environment_steps": num_updates * num_environments * length,
+        "rate": rate,
+        "return": {name: _summary(row) for name, row in found.items()},
+    }
+    files.write_json(directory / f"{environment}.json", result)
+    return result
+
+
+def kinds(
+    distribution: TaskDistribution,
+    rule: Rule,
+    rule_params: Params,
+    *,
+    hidden: Sequence[int],
+    rate: float,
+    num_updates: int,
+) -> dict[str, tuple[Agent, Any]]:
+    """An agent by the learned rule, one by A2C and one by PPO, with their meta-params.
+
+    Args:
+        distribution: of the environment they are for.
+        rule: the learned rule.
+        rule_params: its params.
+        hidden: sizes of hidden layers.
+        rate: of Adam.
+        num_updates: in a life.
+
+    Raises:
+        ValueError: if the actions are continuous.
+    """
+    environment = cast(Environment, distribution.environment)
+    learned = agents.ruled(
+        environment,
+        rule,
+        optimizers.adam(rate),
+        hidden=hidden,
+        lifetime=num_updates,
+    )
+    numbers = Numbers(rate=jnp.float32(rate))
+    return {
+        "learned rule": (learned, rule_params),
+        "A2C": (agents.a2c(environment, hidden=hidden, optimizer=clipped), numbers),
+        "PPO": (agents.ppo(environment, hidden=hidden, optimizer=clipped), numbers),
+    }
+
+
+def clipped(rate: Any) -> optax.GradientTransformation:
+    """Adam for A2C and PPO, after clipping, as is usual."""
+    return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5))
+
+
+def compare(
+    key: Key,
+    distribution: TaskDistribution,
+    compared: dict[str, tuple[Agent, Any]],
+    *,
+    num_agents: int,
+    num_updates: int,
+    num_environments: int,
+    length: int,
+    batch_size: int | None = None,
+) -> dict[str, jax.Array]:
+    """Returns ``[num_agents, 11]`` of each kind of agent, in the same tasks.
+
+    Args:
+        key: consumed.
+        distribution: of tasks.
+        compared: agents and their meta-params by name.
+        num_agents: of each kind.
+        num_updates: in a life, a multiple of 10.
+        num_environments: copies of the environment each learns in.
+        length: steps in each copy per update.
+        batch_size: agents at a time; see ``life_curves``.
+    """
+    key_tasks, key_lives = jax.random.split(key)
+    drawn = jax.vmap(distribution.sample)(jax.random.split(key_tasks, num_agents))
+    environment = cast(Environment, distribution.environment)
+    return {
+        name: life_curves(
+            key_lives,
+            agent,
+            meta_params,
+            environment,
+            drawn,
+            num_updates=num_updates,
+            num_environments=num_environments,
+            length=length,
+            num_tests=NUM_TESTS,
+            batch_size=batch_size,
+        )[0]
+        for name, (agent, meta_params) in compared.items()
+    }
+
+
+def _summary(curves: jax.Array) -> dict[str, list[float]]:
+    interval = bootstrap_interval(
+        jax.random.key(0), curves, statistic=interquartile_mean
+    )
+    rows = (interval.low, interval.mean, interval.high)
+    return {end: row.tolist() for end, row in zip(ENDS, rows, strict=True)}

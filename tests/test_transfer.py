@@ -1,0 +1,104 @@
+"""A learned rule taken to other environments, and what it cannot be taken to."""
+
+import json
+
+import numpy as np
+import pytest
+from test_cli import fails, jaxmeta
+
+from jaxmeta import agents, recipes, runs, transfer
+
+RUN = [
+    "lpg-gridworld",
+    "--num-updates=2",
+    "--num-lifetimes=2",
+    "--lifetime=10",
+    "--num-environments=2",
+    "--length=3",
+    "--num-inner-updates=1",
+    "--size=3",
+    "--num-predictions=2",
+    "--horizon=6",
+]
+SMALL = [
+    "--num-agents=2",
+    "--num-updates=10",
+    "--num-environments=4",
+    "--length=3",
+    "--hidden=3",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "rule"
+    jaxmeta("train", *RUN, "--output", directory)
+    return directory
+
+
+def test_the_run_of_a_rule_says_how_agents_fare_in_held_out_levels(run):
+    found = json.loads((run / "result.json").read_text())
+    assert found["unit"] == "lifetime tenth"
+    best = gridworld_optimum()
+    np.testing.assert_allclose(found["optimum"], best)
+    assert len(found["adaptation_curve"]["mean"]) == 11
+    assert max(found["adaptation_curve"]["mean"]) < best[0]
+
+
+def gridworld_optimum():
+    distribution = recipes.gridworld.levels_of("tiny", 6)
+    return [float(recipes.gridworld.held_out(distribution)[1].mean())] * 11
+
+
+def test_a_rule_is_taken_to_another_environment(run, capsys):
+    jaxmeta("evaluate", run, "--environment=Catch-bsuite", "--horizon=9", *SMALL)
+    shown = " ".join(capsys.readouterr().out.split())  # a terminal breaks lines
+    assert "Catch-bsuite, return" in shown
+    assert "120 environment steps each, from lpg-gridworld" in shown
+    found = json.loads((run / "Catch-bsuite.json").read_text())
+    assert list(found["return"]) == ["learned rule", "A2C", "PPO"]
+    for row in found["return"].values():
+        for low, mean, high in zip(*(row[k] for k in transfer.ENDS), strict=True):
+            assert -1 <= low <= mean <= high <= 1
+
+
+def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
+    """Its params, those of the newest checkpoint, and no others."""
+    taken = {}
+
+    def compare(key, distribution, compared, **sizes):
+        taken.update(compared)
+        return {name: np.zeros((2, 11), np.float32) for name in compared}
+
+    monkeypatch.setattr(transfer, "compare", compare)
+    transfer.evaluate(run, "CartPole-v1", num_updates=10)
+    _, _, experiment, state = runs.restore(run)
+    _, params = taken["learned rule"]
+    kernel = params["head"]["params"]["kernel"]
+    kept = state.meta_params["head"]["params"]["kernel"]
+    np.testing.assert_array_equal(kernel, kept)
+    fresh = experiment.learner.init(runs._keys(0)[0]).meta_params
+    assert np.any(kernel != fresh["head"]["params"]["kernel"])
+    assert isinstance(taken["A2C"][1], agents.Numbers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--environment=Pendulum-v1"], "the actions of Pendulum-v1 are continuous"),
+        (["--environment=CartPole"], "no gymnax id 'CartPole'"),
+        (["--environment=CartPole-v1", "--num-test-tasks=3"], "give one of the two"),
+        (["--environment=CartPole-v1", "--num-updates=5"], "multiple of num_tests=10"),
+        (["--environment=CartPole-v1", "--seed=-1"], "seed must lie in"),
+    ],
+)
+def test_what_a_rule_cannot_be_taken_to(options, message, run, capsys):
+    assert message in fails(capsys, "evaluate", run, *options)
+
+
+def test_a_run_without_a_rule(tmp_path, capsys):
+    recipe = recipes.get("metagradient-discounting-chain")
+    arguments = {"num_environments": 2}
+    runs.train(recipe, tmp_path / "a", num_updates=1, arguments=arguments)
+    message = fails(capsys, "evaluate", tmp_path / "a", "--environment=CartPole-v1")
+    assert "meta-params are no learning rule" in message
