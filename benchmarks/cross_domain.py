@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmeta as jm
-from jaxmeta import agents, optimizers, runs, transfer
+from jaxmeta import agents, runs, transfer
 from jaxmeta.agents import Agent, Numbers
 
 
@@ -59,17 +59,13 @@ def known(make: Any, distribution: Any, setting: Setting) -> tuple[Made, dict]:
 def learned(directory: Path, distribution: Any, setting: Setting) -> tuple[Made, dict]:
     """Agents by the rule of a run, and the rates to choose from."""
     _, _, experiment, state = runs.restore(directory)
-    rule = experiment.rule
-    if rule is None:
+    agent_in = experiment.agent_in
+    if agent_in is None:
         raise SystemExit(f"{directory} holds no run of a learning rule")
 
     def made(numbers):
-        agent = agents.ruled(
-            distribution.environment,
-            rule,
-            optimizers.adam(numbers["rate"]),
-            hidden=setting.hidden,
-            lifetime=setting.num_updates,
+        agent = agent_in(
+            distribution, setting.hidden, numbers["rate"], setting.num_updates
         )
         return agent, state.meta_params
 

@@ -1,6 +1,5 @@
 """A learned rule in environments it was not learned in, beside rules that are known."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta import agents, files, optimizers, runs, tasks
+from jaxmeta import agents, files, runs, tasks
 from jaxmeta.agents import Agent, Numbers
 from jaxmeta.evaluation import bootstrap_interval, interquartile_mean
-from jaxmeta.learned_rules import Rule
 from jaxmeta.life_curves import life_curves
-from jaxmeta.types import Environment, Key, Params, TaskDistribution
+from jaxmeta.types import Environment, Key, TaskDistribution
 
 NUM_TESTS = 10  # in an agent's life
 ENDS = ("low", "interquartile_mean", "high")
@@ -62,20 +60,24 @@ def evaluate(
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
     recipe, config, experiment, state = runs.restore(directory)
-    if experiment.rule is None:
+    if experiment.agent_in is None:
         raise ValueError(
             f"{directory} holds a run of {recipe.name}, whose meta-params are no "
             "learning rule to take to another environment; those of lpg-gridworld are"
         )
     distribution = tasks.from_gymnax(environment, horizon=horizon)
-    compared = kinds(
-        distribution,
-        experiment.rule,
-        state.meta_params,
-        hidden=hidden,
-        rate=rate,
-        num_updates=num_updates,
-    )
+    environment_there = cast(Environment, distribution.environment)
+    numbers = Numbers(rate=jnp.float32(rate))
+    compared = {
+        "learned rule": (
+            experiment.agent_in(distribution, hidden, rate, num_updates),
+            state.meta_params,
+        ),
+        **{
+            name: (make(environment_there, hidden=hidden, optimizer=clipped), numbers)
+            for name, make in (("A2C", agents.a2c), ("PPO", agents.ppo))
+        },
+    }
     found = compare(
         jax.random.key(seed),
         distribution,
@@ -97,44 +99,6 @@ def evaluate(
     }
     files.write_json(directory / f"{environment}.json", result)
     return result
-
-
-def kinds(
-    distribution: TaskDistribution,
-    rule: Rule,
-    rule_params: Params,
-    *,
-    hidden: Sequence[int],
-    rate: float,
-    num_updates: int,
-) -> dict[str, tuple[Agent, Any]]:
-    """An agent by the learned rule, one by A2C and one by PPO, with their meta-params.
-
-    Args:
-        distribution: of the environment they are for.
-        rule: the learned rule.
-        rule_params: its params.
-        hidden: sizes of hidden layers.
-        rate: of Adam.
-        num_updates: in a life.
-
-    Raises:
-        ValueError: if the actions are continuous.
-    """
-    environment = cast(Environment, distribution.environment)
-    learned = agents.ruled(
-        environment,
-        rule,
-        optimizers.adam(rate),
-        hidden=hidden,
-        lifetime=num_updates,
-    )
-    numbers = Numbers(rate=jnp.float32(rate))
-    return {
-        "learned rule": (learned, rule_params),
-        "A2C": (agents.a2c(environment, hidden=hidden, optimizer=clipped), numbers),
-        "PPO": (agents.ppo(environment, hidden=hidden, optimizer=clipped), numbers),
-    }
 
 
 def clipped(rate: Any) -> optax.GradientTransformation:

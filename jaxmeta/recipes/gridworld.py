@@ -1,57 +1,19 @@
 """A learning rule from grids with objects: LPG, and with an eye to the lifetime."""
 
-from functools import partial
 from typing import Any, cast
 
-import jax
-import jax.numpy as jnp
 import optax
 
-from jaxmeta import agents, learned_rules, policies, references, tasks
+from jaxmeta import agents, learned_rules, optimizers, policies
 from jaxmeta.algorithms import lpg
-from jaxmeta.life_curves import life_curves
+from jaxmeta.recipes.grid_levels import (
+    NUM_TEST_LEVELS,
+    check_lifetime,
+    levels_of,
+    on_held_out_levels,
+)
 from jaxmeta.recipes.types import Experiment, Recipe
-from jaxmeta.types import Environment, TaskDistribution
-
-NUM_TEST_LEVELS = 64
-NUM_TESTS = 10  # in an agent's life
-# Cells per side, objects, walls: those of Jackson et al., 2023, but for the first.
-_SIZES: dict[str, dict[str, Any]] = {
-    "tiny": {
-        "sizes": (4, 5),
-        "num_objects": (1, 2),
-        "num_walls": 3,
-        "termination": (0.05, 1.0),
-        "respawn": (0.01, 0.3),
-    },
-    "small": {"sizes": (4, 6), "num_objects": (1, 3), "num_walls": 7},
-    "medium": {"sizes": (6, 8), "num_objects": (2, 4), "num_walls": 10},
-    "large": {"sizes": (8, 10), "num_objects": (2, 5), "num_walls": 15},
-    "all": {"sizes": (4, 10), "num_objects": (1, 5), "num_walls": 15},
-}
-
-
-def levels_of(name: str, horizon: int) -> TaskDistribution:
-    """Levels of a size by name, or in a grid world by name.
-
-    Raises:
-        ValueError: if there are none of that name.
-    """
-    if name in _SIZES:
-        return tasks.random_grids(**_SIZES[name], horizon=horizon)
-    return tasks.grid_world(name, horizon=horizon)
-
-
-def held_out(distribution: TaskDistribution) -> tuple[Any, jax.Array]:
-    """The test levels ``[NUM_TEST_LEVELS]``, and the best return of each.
-
-    Their numbers are drawn from intervals, so that none comes up in training.
-    """
-    keys = jax.random.split(jax.random.key(2**31), NUM_TEST_LEVELS)
-    drawn = jax.jit(jax.vmap(distribution.sample))(keys)
-    environment = cast(Environment, distribution.environment)
-    best = partial(references.object_grid_value, environment)
-    return drawn, jax.lax.map(best, drawn.params)
+from jaxmeta.types import Environment
 
 
 def build_lpg(
@@ -204,12 +166,8 @@ def _experiment(
     lifetime_batch_size: int | None,
     sees_lifetime: bool,
 ) -> Experiment:
-    """What is tested is agents that are born to the final rule, in held-out levels."""
-    if lifetime % NUM_TESTS:
-        raise ValueError(
-            f"lifetime must be a multiple of {NUM_TESTS}, as an agent is tested so "
-            f"often in its life, got {lifetime}"
-        )
+    """Tables, in levels of a size."""
+    check_lifetime(lifetime)
     distribution = levels_of(levels, horizon)
     environment = cast(Environment, distribution.environment)
     rule = learned_rules.backward_lstm(
@@ -233,6 +191,16 @@ def _experiment(
         entropy_coefficient=entropy_coefficient,
         lifetime_batch_size=lifetime_batch_size,
     )
+
+    def agent_in(elsewhere, hidden, rate, lifetime):
+        return agents.ruled(
+            elsewhere.environment,
+            rule,
+            optimizers.adam(rate),
+            hidden=hidden,
+            lifetime=lifetime,
+        )
+
     agent = agents.ruled(
         environment,
         rule,
@@ -241,34 +209,8 @@ def _experiment(
         discount=discount,
         lifetime=lifetime,
     )
-    drawn, best = held_out(distribution)
-
-    def evaluate(key, state, num):
-        indices = jnp.arange(num) % NUM_TEST_LEVELS
-        chosen = jax.tree.map(lambda leaf: leaf[indices], drawn)
-        return life_curves(
-            key,
-            agent,
-            state.meta_params,
-            environment,
-            chosen,
-            num_updates=lifetime,
-            num_environments=num_environments,
-            length=length,
-            num_tests=NUM_TESTS,
-        )
-
-    optimum = (float(best.mean()),) * (NUM_TESTS + 1)
-    return Experiment(
-        learner,
-        learner,
-        distribution,
-        {},
-        optimum,
-        evaluate,
-        unit="lifetime tenth",
-        rule=rule,
-    )
+    sizes = (lifetime, num_environments, length)
+    return on_held_out_levels(learner, distribution, agent, agent_in, sizes)
 
 
 def _recipe(name: str, method: str, build: Any) -> Recipe:

@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import jax
 
-from jaxmeta.learned_rules import Rule
+from jaxmeta.agents import Agent
 from jaxmeta.types import Key, MetaLearner, MetaState, TaskDistribution
+
+AgentIn = Callable[[TaskDistribution, tuple[int, ...], float, int], Agent]
 
 
 class Experiment(NamedTuple):
@@ -25,8 +27,10 @@ class Experiment(NamedTuple):
         traces: entries of the info of an update to draw, such as hyper-parameters.
         unit: what lies between two columns of the curves, where it is neither an inner
             update nor an episode.
-        rule: the learning rule whose params the meta-params are, if they are those of
-            one: it can be taken to other environments.
+        agent_in: ``(distribution, hidden, rate, lifetime) -> Agent``, one that learns
+            by the meta-params in another environment, with so many hidden units, where
+            the meta-params are a rule. ``rate`` is that of its optimizer, if the rule
+            leaves that open; ``lifetime`` counts its updates.
     """
 
     learner: MetaLearner
@@ -37,7 +41,7 @@ class Experiment(NamedTuple):
     evaluate: Callable[[Key, MetaState, int], tuple[jax.Array, jax.Array]] | None = None
     traces: tuple[str, ...] = ()
     unit: str | None = None
-    rule: Rule | None = None
+    agent_in: AgentIn | None = None
 
 
 class Recipe(NamedTuple):
