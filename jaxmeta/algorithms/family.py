@@ -59,7 +59,6 @@ def choose(
     if inner_advantage is not None and inner_loss is not None:
         raise ValueError("inner_advantage: inner_loss is given, and has its own")
     given = inner_advantage if advantage is None else advantage
-    losses.check_same_policy(policy, inner_loss=inner_loss, outer_loss=outer_loss)
     supervised = losses.default_supervised(tasks.environment, policy, given)
     inner_loss, outer_loss = inner_loss or supervised, outer_loss or supervised
     if estimator is None:
@@ -89,6 +88,7 @@ def choose(
     average = "step" if estimator.sampling_term is None else "episode"
     outer_loss = outer_loss or default_outer_loss(policy, advantage, average=average)
     losses.check_not_scheduled(inner_loss=inner_loss, outer_loss=outer_loss)
+    losses.check_same_policy(policy, inner_loss=inner_loss, outer_loss=outer_loss)
     for loss in (inner_loss, outer_loss) if uses_outer_loss else (inner_loss,):
         losses.check_length(loss, length, tasks.environment)
     return Choice(

@@ -142,9 +142,6 @@ def metagradient(
         critic_hidden,
     )
 
-    start = numbers.values(hyperparameters, numbers.init(hyperparameters))
-    losses.check_same_policy(policy, inner_loss=inner_loss(start))
-
     def objective(meta_params, experience):
         values = numbers.values(hyperparameters, meta_params)
         loss = make_outer(jax.lax.stop_gradient(values))
