@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 import jaxmeta as jm
 from jaxmeta import agents, recipes, runs
 from jaxmeta.agents import Agent, Numbers
-from jaxmeta.recipes import gridworld
+from jaxmeta.recipes import grid_levels
 
 # What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
 GRID = {
@@ -97,7 +97,7 @@ def draw(curves: dict[str, np.ndarray], best: np.ndarray, updates: int) -> Figur
     """Return against updates, with 95% bootstrap intervals over levels."""
     figure = Figure(figsize=(5.5, 3.8), layout="constrained")
     axes = figure.subplots()
-    x = np.linspace(0, updates, gridworld.NUM_TESTS + 1)
+    x = np.linspace(0, updates, grid_levels.NUM_TESTS + 1)
     for (name, rows), marker in zip(curves.items(), "osD", strict=False):
         interval = jm.bootstrap_interval(jax.random.key(0), jnp.asarray(rows.mean(0)))
         axes.plot(x, interval.mean, color=COLORS[name], marker=marker, label=name)
@@ -139,9 +139,9 @@ def main() -> None:
         print(seed, trained[-1]["adaptation_curve"]["mean"], seconds[-1], flush=True)
         found.append(runs.restore(directory))
     settings: dict[str, Any] = found[0][1]["arguments"]
-    distribution = gridworld.levels_of(settings["levels"], settings["horizon"])
+    distribution = grid_levels.levels_of(settings["levels"], settings["horizon"])
     environment = cast(jm.types.Environment, distribution.environment)
-    levels, best = jax.tree.map(np.asarray, gridworld.held_out(distribution))
+    levels, best = jax.tree.map(np.asarray, grid_levels.held_out(distribution))
     sizes = {
         "num_updates": settings["lifetime"],
         "num_environments": settings["num_environments"],
