@@ -78,6 +78,7 @@ def backward_lstm(
     ``(gain_t, target_t) = heads(LSTM(r_t, d_t, pi(a_t | s_t), e(y_t), e(y_{t+1})))``
     with an embedding ``e`` of predictions that is shared, so that a rule may bootstrap.
     Its memory is emptied where an episode ends, as what comes after was no consequence.
+    At first its gains are close to zero.
 
     Args:
         size: of the LSTM.
@@ -100,7 +101,11 @@ def backward_lstm(
     num_predictions = checks.positive_int("num_predictions", num_predictions)
     core = lstm(size)
     wide, narrow = linen.Dense(embedding), linen.Dense(1)
-    head = linen.Dense(1 + num_predictions)
+    # A new rule hardly moves an agent. One that from the start makes likelier whatever
+    # was done leaves agents without choices, and itself without a gradient.
+    head = linen.Dense(
+        1 + num_predictions, kernel_init=linen.initializers.orthogonal(0.01)
+    )
     num_inputs = 5 + sees_lifetime
 
     def init(key):

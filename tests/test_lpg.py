@@ -60,6 +60,13 @@ def test_advice_looks_ahead_to_the_end_of_its_episode_and_no_further(key):
     np.testing.assert_array_equal(changed(whole.at[3].set(True)), [1, 1, 1, 1, 0, 0])
 
 
+def test_a_new_rule_hardly_moves_an_agent(key):
+    """Of 20 new rules; with the usual weights, gains would be about 0.2."""
+    keys = jax.random.split(key, 20)
+    gains = jax.vmap(lambda k: RULE.advise(RULE.init(k), seen(k)).gain)(keys)
+    assert 0 < jnp.abs(gains).max() < 0.03
+
+
 def test_a_time_limit_is_no_termination(key):
     """The rule is told of a discount of zero where there is nothing more to come."""
 
