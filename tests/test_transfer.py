@@ -7,6 +7,7 @@ import pytest
 from test_cli import fails, jaxmeta
 
 from jaxmeta import agents, recipes, runs, transfer
+from jaxmeta.recipes import grid_levels
 
 RUN = [
     "lpg-gridworld",
@@ -46,8 +47,8 @@ def test_the_run_of_a_rule_says_how_agents_fare_in_held_out_levels(run):
 
 
 def gridworld_optimum():
-    distribution = recipes.grid_levels.levels_of("tiny", 6)
-    return [float(recipes.grid_levels.held_out(distribution)[1].mean())] * 11
+    distribution = grid_levels.levels_of("tiny", 6)
+    return [float(grid_levels.held_out(distribution)[1].mean())] * 11
 
 
 def test_a_rule_is_taken_to_another_environment(run, capsys):
