@@ -58,7 +58,7 @@ from jaxmeta.evaluation import (
 from jaxmeta.fit import fit
 from jaxmeta.learner import meta_learner, train
 from jaxmeta.life_curves import life_curves
-from jaxmeta.lifetime_learner import lifetime_curve, lifetime_learner
+from jaxmeta.lifetime_learner import lifetime_learner
 
 __version__ = "0.1.0"
 
@@ -90,7 +90,6 @@ __all__ = [
     "learned_optimizers",
     "learned_rules",
     "life_curves",
-    "lifetime_curve",
     "lifetime_learner",
     "lifetimes",
     "losses",

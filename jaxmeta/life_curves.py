@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jaxmeta import batching, checks, lifetimes, rollouts
 from jaxmeta.agents import Agent
 from jaxmeta.learner import mean_returns
-from jaxmeta.types import Environment, Key, Params
+from jaxmeta.types import Environment, Key, MetaLearner, Params
 
 
 def life_curves(
     key: Key,
-    agent: Agent,
+    agent: Agent | MetaLearner,
     meta_params: Params,
     environment: Environment,
     tasks: Any,
@@ -34,7 +34,7 @@ def life_curves(
 
     Args:
         key: consumed.
-        agent: who acts and learns.
+        agent: who acts and learns: one of ``agents``, or those of a meta-learner.
         meta_params: of ``agent.inner``: those of a rule, or ``Numbers``.
         environment: of the tasks.
         tasks: one for each agent, ``jax.vmap(distribution.sample)(keys)``.
@@ -89,7 +89,11 @@ def _curves(
     num_tests,
     num_episodes,
 ):
-    parts = {"environment": environment, **agent._asdict()}
+    parts = {
+        "environment": environment,
+        "policy": agent.policy,
+        "inner": agent.inner,
+    }
 
     def test(key, params, task):
         def returns(key, mode):

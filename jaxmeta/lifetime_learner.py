@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -169,88 +169,6 @@ def lifetime_learner(
         outer.objective,
         num_updates,
     )
-
-
-def lifetime_curve(
-    key: Key,
-    learner: MetaLearner,
-    meta_params: Params,
-    tasks: TaskDistribution,
-    *,
-    num_lifetimes: int,
-    num_updates: int,
-    num_environments: int,
-    length: int,
-) -> jax.Array:
-    """How well new agents do through their lives, by the present meta-params.
-
-    It is compiled; nothing is meta-learned.
-
-    Args:
-        key: consumed.
-        learner: of agents that live on.
-        meta_params: how they learn.
-        tasks: they are born into; the environment may be another than the learner's.
-        num_lifetimes: ``M`` agents.
-        num_updates: of each.
-        num_environments: copies of the environment for each.
-        length: steps in each per update.
-
-    Returns:
-        ``[M, num_updates]``, the mean return of the episodes that had ended last by the
-        time of each update, zero before the first end.
-
-    Raises:
-        TypeError: if ``key`` is not a typed key, or a number no integer.
-        ValueError: if a number is below one.
-    """
-    checks.typed_key(key)
-    sizes = {
-        "num_lifetimes": num_lifetimes,
-        "num_updates": num_updates,
-        "num_environments": num_environments,
-        "length": length,
-    }
-    sizes = {name: checks.positive_int(name, size) for name, size in sizes.items()}
-    return _curve(key, meta_params, learner, tasks, *sizes.values())
-
-
-@partial(jax.jit, static_argnums=(2, 3, 4, 5, 6, 7))
-def _curve(
-    key, meta_params, learner, tasks, num_lifetimes, num_updates, num_copies, length
-):
-    environment = cast(Environment, tasks.environment)
-    parts = {
-        "environment": environment,
-        "policy": learner.policy,
-        "inner": learner.inner,
-    }
-
-    def one(key):
-        key_task, key_born, key_live = jax.random.split(key, 3)
-        start = lifetimes.born(
-            key_born,
-            meta_params,
-            tasks.sample(key_task),
-            num_environments=num_copies,
-            **parts,
-        )
-
-        def step(lifetime, key):
-            lifetime, experience = lifetimes.live(
-                key,
-                meta_params,
-                lifetime,
-                num_updates=1,
-                length=length,
-                judged=False,
-                **parts,
-            )
-            return lifetime, experience.window.returns.mean[0]
-
-        return jax.lax.scan(step, start, jax.random.split(key_live, num_updates))[1]
-
-    return jax.vmap(one)(jax.random.split(key, num_lifetimes))
 
 
 def _checked_environment(tasks: TaskDistribution, policy: Policy) -> Environment:

@@ -169,13 +169,14 @@ def test_what_is_learned_fits_other_agents_in_other_environments(key):
     """No observation, no action and no size of a network is part of either rule."""
     tasks = jm.tasks.navigation2d(horizon=5)
     other = policies.mlp(tasks.environment, hidden=(3, 2), critic=True)
-    sizes = {"num_updates": 2, "num_environments": 4, "length": 5}
+    sizes = {"num_updates": 2, "num_environments": 4, "length": 5, "num_tests": 2}
+    drawn = jax.vmap(tasks.sample)(jax.random.split(key, 3))
     for method, made, options in (
         (jm.learned_drift, DRIFT, {"drift": DRIFT, "agent_optimizer": optax.sgd(0.1)}),
         (jm.learned_optimizer, SMALL, {"optimizer": SMALL}),
     ):
         rule = made.init(key)
         there = method(tasks, other, **{**SETTINGS, **options})
-        curve = jm.lifetime_curve(key, there, rule, tasks, num_lifetimes=3, **sizes)
-        assert curve.shape == (3, 2)
-        assert np.all(np.isfinite(curve))
+        curves = jm.life_curves(key, there, rule, tasks.environment, drawn, **sizes)
+        assert curves[0].shape == (3, 3)
+        assert np.all(np.isfinite(curves[0]))

@@ -152,22 +152,6 @@ def test_what_is_not_judged_acts_no_more_than_it_learns(key):
     np.testing.assert_array_equal(after.rollouts.environment_state.time, 12 % HORIZON)
 
 
-def test_the_curve_of_a_lifetime(key):
-    """A nearly uniform agent gets one half a step; before the first end it is zero."""
-    sizes = {
-        "num_lifetimes": 5,
-        "num_updates": 4,
-        "num_environments": 200,
-        "length": 3,
-    }
-    curve = jm.lifetime_curve(key, made(), (), TASKS, **sizes)
-    assert curve.shape == (5, 4)
-    np.testing.assert_array_equal(curve[:, 0], 0)
-    np.testing.assert_allclose(curve[:, 1:], 2.5, atol=0.5)
-    with pytest.raises(ValueError, match="num_updates must be at least 1, got 0"):
-        jm.lifetime_curve(key, made(), (), TASKS, **{**sizes, "num_updates": 0})
-
-
 def test_the_size_of_a_batch_of_lifetimes_changes_nothing(key):
     policy = policies.mlp(TASKS.environment, hidden=(4,), critic=True)
 

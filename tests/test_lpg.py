@@ -235,18 +235,21 @@ def test_a_rule_fits_agents_and_environments_it_was_not_made_for(key):
     tasks = jm.tasks.from_gymnax("CartPole-v1", horizon=20)
     agent = policies.predictive(tasks.environment, hidden=(6,), num_predictions=4)
     other = made(agent, tasks, agent_optimizer=optax.sgd(0.1))
-    curve = jm.lifetime_curve(
+    drawn = jax.vmap(tasks.sample)(jax.random.split(key, 2))
+    curves = jm.life_curves(
         key,
         other,
         params,
-        tasks,
-        num_lifetimes=2,
-        num_updates=5,
+        tasks.environment,
+        drawn,
+        num_updates=4,
         num_environments=3,
         length=10,
+        num_tests=2,
     )
-    assert curve.shape == (2, 5)
-    assert np.all(np.isfinite(curve))
+    for curve in curves:
+        assert curve.shape == (2, 3)
+        assert np.all(np.isfinite(curve))
 
 
 def test_without_hidden_layers_an_agent_is_a_table(key):
