@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 from sections import HERE, between, read, row, table, versions
-from tables_of_trials import bandits, memories, semicircle
+from tables_of_rules import held_out_levels, outer_gradients
+from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
 SECTION = re.compile(
@@ -204,9 +205,12 @@ def render() -> str:
         exploration,
         regression,
         bandits,
+        finite_mdps,
         semicircle,
         memories,
         others,
+        outer_gradients,
+        held_out_levels,
     )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 

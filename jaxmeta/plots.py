@@ -11,6 +11,12 @@ from matplotlib.ticker import EngFormatter
 # Open, so that several of the same value can be told apart.
 _MARKERS = ("s", "D", "^", "v", "P", "X", "<", ">", "h", "*")
 
+# What the first and the last of the returns of an update are after, by unit.
+_ENDS = {
+    "inner update": ("before adaptation", "after"),
+    "episode": ("first episode of a trial", "last"),
+}
+
 
 class Run(NamedTuple):
     """A finished run: its label, its rows of metrics, its result."""
@@ -104,9 +110,11 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
         return
     steps = [row["environment_steps"] for row in run.metrics]
     returns = np.asarray([row["returns"] for row in run.metrics])
-    before, after = ("before adaptation", "after") if alone else (None, run.label)
-    if alone and _unit(run) == "episode":
-        before, after = "first episode of a trial", "last"
+    before, after = None, run.label
+    if alone:
+        before, after = _ENDS.get(
+            _unit(run), ("at the start of a window", "at its end")
+        )
     marker = "o" if len(steps) == 1 else None  # a line of one point is none
     style = {"color": color, "marker": marker}
     if returns.shape[1] > 1:

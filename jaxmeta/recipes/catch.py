@@ -74,6 +74,7 @@ def build(
         {},
         (1.0,),
         evaluate=living.tested(learner),
+        unit="window",
         traces=tuple(numbers),
     )
 

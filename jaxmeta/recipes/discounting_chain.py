@@ -207,6 +207,7 @@ def _experiment(
         published,
         (max(REWARDS),),
         evaluate=living.tested(learner),
+        unit="window",
         traces=("discount",),
     )
 

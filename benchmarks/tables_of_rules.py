@@ -1,0 +1,70 @@
+"""The results of what learns the algorithm itself, as Markdown."""
+
+from sections import read, table, versions
+
+
+def outer_gradients() -> str:
+    """Estimators of the outer gradient where the meta-optimum is known."""
+    found = read("outer_gradients")
+    rows = []
+    for name, one in found["estimators"].items():
+        slope, learned = one["slope"], one["learned"]
+        expected = slope["expected"]
+        rates = learned["rate"]
+        rows.append(
+            [
+                name,
+                f"{slope['mean']:.4f} ± {slope['error']:.4f}",
+                "" if expected is None else f"{expected:.4f}",
+                f"{slope['spread']:.4f}",
+                f"{sum(rates) / len(rates):.3f}",
+                f"{sum(learned['loss']) / len(rates):.3f}",
+            ]
+        )
+    return (
+        "Estimators of the outer gradient where the meta-optimum is known: agents "
+        "descend a noisy bowl for 100 updates by a rate that is meta-learned, and the "
+        f"best rate is {found['best_rate']:.3f}, with a mean loss of "
+        f"{found['best_loss']:.3f}. The number is the updates of a window, of "
+        "bootstrapped ones those matched and those ahead. Slope of the loss by log "
+        f"rate at rate {found['first_rate']}, where the exact slope of a life is "
+        f"{found['slope']:.4f}: mean with its standard error, what the window's "
+        f"estimator should be on average, and the spread of one estimate of "
+        f"{found['num_agents']} agents; bootstrapped slopes are of another loss. Then "
+        f"the rate that learning ends at, and the loss there, means of "
+        f"{found['num_seeds']} seeds:\n\n"
+        + table(
+            ["estimator", "slope", "expected", "spread", "rate in the end", "loss"],
+            rows,
+        )
+        + "\n\n![Slopes, and rates while they are learned]"
+        f"(benchmarks/results/outer_gradients.png)\n\n{versions(found)}."
+    )
+
+
+def held_out_levels() -> str:
+    """Agents by LPG's rule and by known ones, in levels they were not trained in."""
+    found = read("lpg_gridworld_regret")
+
+    def cell(interval):
+        return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+    rows = [
+        [name, cell(one["end"]), cell(one["life"])]
+        for name, one in found["regret"].items()
+    ]
+    settings = found["settings"]
+    return (
+        f"LPG on small grids with objects: {settings['num_lifetimes']} lifetimes of "
+        f"{settings['lifetime']} updates at a time, {settings['num_environments']} "
+        f"environments of {settings['length']} steps each, an LSTM of "
+        f"{settings['size']}, {found['meta_training_steps']:,} steps of meta-training "
+        f"per seed. Regret of tables in {found['num_levels']} held-out levels, whose "
+        f"best return is {found['optimum']:.2f} on average and exact, at the end of a "
+        "life and on average over it, with 95% intervals over levels and "
+        f"{found['num_seeds']} seeds. The rule is learned from nothing, and does not "
+        "reach what was designed and tuned:\n\n"
+        + table(["agent", "regret at the end", "over a life"], rows)
+        + "\n\n![Return by updates of an agent]"
+        f"(benchmarks/results/lpg_gridworld_regret.png)\n\n{versions(found)}."
+    )
