@@ -16,6 +16,7 @@ _ENDS = {
     "inner update": ("before adaptation", "after"),
     "episode": ("first episode of a trial", "last"),
 }
+_WINDOW_ENDS = ("at the start of a window", "at its end")
 
 
 class Run(NamedTuple):

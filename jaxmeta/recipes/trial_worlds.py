@@ -70,7 +70,7 @@ def build_gridnavi(
     decay_updates: int = 2500,
     discount: float = 0.99,
     trace_decay: float = 0.95,
-    entropy_coefficient: float = 0.02,
+    entropy_coefficient: float = 0.1,
     value_coefficient: float = 0.25,
     value_scale: float = 5.0,
     num_minibatches: int = 4,
