@@ -3,10 +3,11 @@
 ``python benchmarks/outer_gradients.py``: agents descend a noisy bowl by a rate that is
 meta-learned for all of their life; see ``noisy_bowl.py``. For every estimator: mean and
 spread of its estimate at the first rate beside the exact slope, and the rate that
-learning by it ends at beside the best.
+learning by it ends at beside the best. ``--draw`` draws what was measured.
 """
 
 import argparse
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -183,15 +184,14 @@ def draw(found: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     rows = found["estimators"]
-    colors = dict(zip(rows, harness.colors(len(rows)), strict=True))
-    for place, (name, one) in enumerate(rows.items()):
-        slope = one["slope"]
+    for place, (name, style) in enumerate(styles(list(rows)).items()):
+        slope = rows[name]["slope"]
         left.errorbar(
-            slope["mean"], place, xerr=slope["spread"], fmt="o", color=colors[name]
+            slope["mean"], place, xerr=slope["spread"], fmt="o", color=style["color"]
         )
-        trace = np.array(one["learned"]["trace"])
-        updates = np.linspace(0, found["num_updates"], trace.shape[1])
-        right.plot(updates, trace.mean(0), color=colors[name], label=name)
+        trace = np.array(rows[name]["learned"]["trace"]).mean(0)
+        updates = np.linspace(0, found["num_updates"], len(trace))
+        right.plot(updates, trace, label=name, **style)
     left.axvline(found["slope"], color="black", linestyle="--", label="exact")
     left.set_yticks(range(len(rows)), list(rows))
     left.invert_yaxis()
@@ -200,14 +200,35 @@ def draw(found: dict[str, Any]) -> Figure:
         "(mean, and spread of one estimate)"
     )
     left.legend(frameon=False)
-    right.axhline(found["best_rate"], color="black", linestyle="--")
+    right.axhline(found["best_rate"], color="black", linewidth=1, label="the best")
     right.set_yscale("log")
+    right.set_yticks(
+        [0.1, 0.2, 0.3, 0.4, 0.6, 0.8], ["0.1", "0.2", "0.3", "0.4", "0.6", "0.8"]
+    )
+    right.minorticks_off()
     right.set_xlabel("updates of every agent")
-    right.set_ylabel("rate of descent (dashed: the best)")
+    right.set_ylabel("rate of descent")
     right.legend(
         frameon=False, fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5)
     )
     return figure
+
+
+def styles(names: list[str]) -> dict[str, dict[str, Any]]:
+    """A colour for every kind of estimator, a line for every window."""
+    colors = dict(
+        zip(
+            dict.fromkeys(name.split(",")[0] for name in names),
+            ("#0072b2", "#000000", "#d55e00", "#009e73", "#cc79a7"),
+            strict=True,
+        )
+    )
+    lines, seen, found = ("-", "--", ":", "-."), {}, {}
+    for name in names:
+        kind = name.split(",")[0]
+        index = seen[kind] = seen.get(kind, -1) + 1
+        found[name] = {"color": colors[kind], "linestyle": lines[index]}
+    return found
 
 
 def main() -> None:
@@ -215,7 +236,13 @@ def main() -> None:
     parser.add_argument("--num-updates", type=int, default=20_000)
     parser.add_argument("--num-estimates", type=int, default=2_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--draw", action="store_true", help="what was measured")
     given = parser.parse_args()
+    picture = harness.RESULTS / "outer_gradients.png"
+    if given.draw:
+        measured_before = json.loads(picture.with_suffix(".json").read_text())
+        draw(measured_before).savefig(picture, dpi=120)
+        return
     best = where_zero(lambda rate: exact(rate)[1])
     rows = {}
     for name, one in estimators(FIRST_RATE).items():
@@ -243,7 +270,7 @@ def main() -> None:
         f"--num-estimates {given.num_estimates} --seeds {given.seeds}",
         **found,
     )
-    draw(found).savefig(harness.RESULTS / "outer_gradients.png", dpi=120)
+    draw(found).savefig(picture, dpi=120)
 
 
 if __name__ == "__main__":
