@@ -187,8 +187,8 @@ def others() -> str:
         "gradient step, or an episode of a trial), mean and standard error over seeds, "
         "final parameters on held-out tasks; seconds of training on one of two cores, "
         "other work running on the other. The optima of GridNavi, DarkRoom and "
-        "`attention-bandit` are what an agent can reach that starts without knowing the "
-        "task; the others are those of one that is told it.\n\n"
+        "`attention-bandit` are what an agent can reach that starts without knowing "
+        "the task; the others are those of one that is told it.\n\n"
         + table(
             ["recipe", "return", "optimum", "seeds", "environment steps", "seconds"],
             rows,
