@@ -196,7 +196,16 @@ def made(name):
     return learner, jax.jit(learner.update)
 
 
-@pytest.fixture(params=LEARNERS)
+# The same method with another estimator, which has tests of its own.
+VARIANTS = [name for name in LEARNERS if " " in name]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name
+        for name in LEARNERS
+    ]
+)
 def name(request):
     return request.param
 

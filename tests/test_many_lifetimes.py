@@ -53,7 +53,10 @@ def persistent(agent):
 
 @pytest.mark.parametrize(
     ("outer_learner", "options"),
-    [(gradient, {}), (persistent, {"persistent": True})],
+    [
+        (gradient, {}),
+        pytest.param(persistent, {"persistent": True}, marks=pytest.mark.slow),
+    ],
     ids=["gradient", "persistent"],
 )
 def test_a_run_that_was_cut_ends_in_the_same_bits(
