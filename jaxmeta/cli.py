@@ -223,11 +223,14 @@ def _report(result: runs.Result, directory: Path) -> None:
         add("optimum", result["optimum"])
     console = Console()
     console.print(table)
+    tested = "held-out tasks"
+    if result["unit"] == "window":
+        tested = "episodes of the agents that live"
     console.print(
         f"{result['num_updates']} meta-updates, {result['environment_steps']:,} "
         f"environment steps, {result['wall_seconds']:.0f} s of training of which "
         f"{result['compile_seconds']:.0f} s compilation; evaluated on "
-        f"{result['num_test_tasks']} held-out tasks",
+        f"{result['num_test_tasks']} {tested}",
         highlight=False,
     )
     print(f"result:  {directory / 'result.json'}")

@@ -63,8 +63,8 @@ def adaptation_curve(
     Raises:
         TypeError: if ``key`` is not a typed key, or a MetaState is given as
             ``meta_params``.
-        ValueError: if ``num_tasks`` or ``task_batch_size`` is below one, or the tasks
-            do not fit the learner.
+        ValueError: if ``num_tasks`` or ``task_batch_size`` is below one, the tasks do
+            not fit the learner, or its agents live on: see ``life_curves``.
     """
     options = {"num_tasks": num_tasks, "task_batch_size": task_batch_size}
     curves = _checked(key, learner, meta_params, tasks, mode=mode, **options)
@@ -114,6 +114,11 @@ def _curves(key, meta_params, learner, tasks, num_tasks, mode, task_batch_size):
         experience = learner.collect(
             key_collect, meta_params, task, environment=tasks.environment
         )
+        if experience.window is not None:
+            raise ValueError(
+                "learner: its agents live on, and a batch of theirs starts in the "
+                "middle of an episode; life_curves shows how they do"
+            )
         sampled = performance(
             meta_params,
             experience,

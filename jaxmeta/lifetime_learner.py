@@ -108,7 +108,11 @@ def lifetime_learner(
         **parts,
     )
     start, go_on = ways(
-        live, outer, persistent=persistent, is_life=lifetime == num_updates
+        live,
+        outer,
+        persistent=persistent,
+        is_life=lifetime == num_updates,
+        is_endless=lifetime is None,
     )
 
     def generation(key: Key, meta_params: Params) -> Lifetime:
@@ -144,6 +148,13 @@ def lifetime_learner(
             key_outer, meta_params, kept.outer, experience
         )
         steps = num_lifetimes * times * (num_updates + 1) * num_environments * length
+        if steps >= 2**31:
+            raise ValueError(
+                f"num_lifetimes={num_lifetimes}, num_updates={num_updates}, "
+                f"num_environments={num_environments}, length={length}: an update of "
+                f"{steps:,} environment steps is more than can be counted, "
+                f"{2**31 - 1:,}; make one of them smaller"
+            )
         info = {
             **info,
             "returns": lifetimes.mean_returns(experience.window.returns),

@@ -125,7 +125,10 @@ def lifetime_return(*, final: bool = False) -> Objective:
     """Minus how well an agent that lives on does, for what asks for no gradient.
 
     The mean return of the episodes that had ended last by the end of each batch that an
-    updated agent acted, averaged over the window; zero before the first end.
+    updated agent acted, averaged over the window. Only environments in which an episode
+    has ended count, and it is zero before any has: where windows are shorter than
+    episodes, or returns negative, an agent that ends none may look best;
+    ``lifetime_reward`` counts every step.
 
     Args:
         final: only by the end of the window. Where that is the end of its life, this is

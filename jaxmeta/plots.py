@@ -55,7 +55,9 @@ def picture(runs: list[Run]) -> Figure:
     units = sorted({f"{_unit(run)}s" for run in runs})
     # Both count from zero: what an agent did in its task before.
     unit = f"{' or '.join(units)} before"
-    adaptation.set(title="Adaptation to held-out tasks", xlabel=unit)
+    living = all(_unit(run) == "window" for run in runs)
+    title = "Agents that live" if living else "Adaptation to held-out tasks"
+    adaptation.set(title=title, xlabel=unit)
     adaptation.set_ylabel("return")
     if all(len(run.result["adaptation_curve"]["mean"]) == 1 for run in runs):
         adaptation.set_xticks([0])
@@ -113,9 +115,7 @@ def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
     returns = np.asarray([row["returns"] for row in run.metrics])
     before, after = None, run.label
     if alone:
-        before, after = _ENDS.get(
-            _unit(run), ("at the start of a window", "at its end")
-        )
+        before, after = _ENDS.get(_unit(run), _WINDOW_ENDS)
     marker = "o" if len(steps) == 1 else None  # a line of one point is none
     style = {"color": color, "marker": marker}
     if returns.shape[1] > 1:

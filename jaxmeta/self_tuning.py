@@ -107,8 +107,9 @@ def descent(
         num_epochs: how often an update learns from each trajectory of its batch.
         num_minibatches: steps per epoch, each on other trajectories, whole ones; a
             divisor of their number. The advantages are those of the params now.
-        first_order: leave out that the gradient of an update depends on the updates
-            before it: the meta-gradient is the sum of how ``eta`` acts in each.
+        first_order: leave out that an update depends on those before it, by the params
+            and by what the optimizer remembers: the meta-gradient is the sum of how
+            ``eta`` acts in each.
         signals: ``(key, params, batch) -> extra arguments`` of the optimizer's update,
             by name: what it is to know besides gradients and params. They are those of
             the minibatch, and each step has a key of its own.

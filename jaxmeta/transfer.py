@@ -45,7 +45,7 @@ def evaluate(
         num_environments: copies of the environment each learns in, a multiple of 4.
         length: steps in each copy per update.
         hidden: sizes of an agent's hidden layers.
-        rate: of Adam, for all agents.
+        rate: of the Adam of A2C, PPO, and a rule that does not say how far to move.
         horizon: steps in an episode; by default those of the environment.
 
     Returns:
@@ -59,6 +59,11 @@ def evaluate(
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
+    if num_environments % 4:
+        raise ValueError(
+            "num_environments must be a multiple of 4, as PPO splits them, got "
+            f"{num_environments}"
+        )
     recipe, config, experiment, state = runs.restore(directory)
     if experiment.agent_in is None:
         raise ValueError(
@@ -92,7 +97,14 @@ def evaluate(
         "environment": environment,
         "versions": runs.versions(),
         "device": runs.device(),
+        "seed": seed,
+        "num_meta_updates": int(state.step),
         "num_agents": num_agents,
+        "num_updates": num_updates,
+        "num_environments": num_environments,
+        "length": length,
+        "hidden": list(hidden),
+        "horizon": cast(Environment, distribution.environment).horizon,
         "environment_steps": num_updates * num_environments * length,
         "rate": rate,
         "return": {name: _summary(row) for name, row in found.items()},

@@ -40,7 +40,9 @@ class Ways(NamedTuple):
     go_on: Callable[[Key, Key, Params, Lives], tuple[Lives, Experience, int]]
 
 
-def ways(live: Live, outer: Outer, *, persistent: bool, is_life: bool) -> Ways:
+def ways(
+    live: Live, outer: Outer, *, persistent: bool, is_life: bool, is_endless: bool
+) -> Ways:
     """How agents live through windows for an outer learner.
 
     Args:
@@ -48,9 +50,10 @@ def ways(live: Live, outer: Outer, *, persistent: bool, is_life: bool) -> Ways:
         outer: it may propose meta-params.
         persistent: agents live by proposals for life.
         is_life: a window is all of a life, so nobody has to go on after it.
+        is_endless: a life never ends.
 
     Raises:
-        ValueError: if what persists is not proposed.
+        ValueError: if what persists is not proposed, or persists for ever.
     """
     if outer.propose is None:
         if persistent:
@@ -61,6 +64,11 @@ def ways(live: Live, outer: Outer, *, persistent: bool, is_life: bool) -> Ways:
         return Ways(lambda meta_params, born: Lives(born), partial(_plain, live))
     propose = jax.vmap(outer.propose, in_axes=(0, None))
     if persistent:
+        if is_endless:
+            raise ValueError(
+                "persistent: what is remembered of a life is forgotten at its end, and "
+                "lifetime=None has none; give a lifetime"
+            )
         return Ways(
             partial(_start_all, outer.propose), partial(_for_life, live, propose)
         )

@@ -306,7 +306,22 @@ def test_learning_rates_can_be_vmapped(argument, key):
 def test_evaluation_has_a_row_per_task_and_a_column_per_update(name, learner, key):
     meta_params = learner.init(key).meta_params
     tasks, (low, high) = tasks_of(name), RANGE.get(name, (0, 5))
-    curves = jm.adaptation_curves(key, learner, meta_params, tasks, num_tasks=7)
+    if name in LIVING:
+        with pytest.raises(ValueError, match="learner: its agents live on"):
+            jm.adaptation_curve(key, learner, meta_params, tasks, num_tasks=7)
+        curves = jm.life_curves(
+            key,
+            learner,
+            meta_params,
+            tasks.environment,
+            jax.vmap(tasks.sample)(jax.random.split(key, 7)),
+            num_updates=2,
+            num_environments=4,
+            length=3,
+            num_tests=2,
+        )
+    else:
+        curves = jm.adaptation_curves(key, learner, meta_params, tasks, num_tasks=7)
     for curve in curves:
         assert curve.shape == (7, COLUMNS.get(name, 3))
         assert np.all((curve >= low) & (curve <= high))

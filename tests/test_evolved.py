@@ -113,6 +113,17 @@ def test_a_life_may_be_judged_by_its_end_or_in_windows(make):
     assert make(num_updates=1, persistent=True).num_updates == 1
 
 
+def test_a_window_is_judged_by_its_steps_and_a_life_by_its_end(key):
+    """What ends no episode must not look better than what does, where rewards cost."""
+    for lifetime, is_whole in ((2, True), (4, False)):
+        made = drift(drift=DRIFT, lifetime=lifetime, num_updates=2)
+        state, info = jax.jit(made.update)(key, made.init(key))
+        found = -float(info["meta_loss"])
+        returns = np.asarray(info["returns"])
+        expected = returns[-1] if is_whole else returns[1:].mean() / 5
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("make", "options", "error", "message"),
     [
@@ -124,6 +135,7 @@ def test_a_life_may_be_judged_by_its_end_or_in_windows(make):
                 ({"lifetime": 2.5}, TypeError, "lifetime must be an integer"),
                 ({"num_updates": 3}, ValueError, "num_updates must be at most the"),
                 ({"num_epochs": 0}, ValueError, "num_epochs must be at least 1"),
+                ({"length": 1}, ValueError, "lifetime: its 2 updates of length=1 are"),
                 (
                     {"num_minibatches": 3},
                     ValueError,

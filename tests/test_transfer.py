@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_cli import fails, jaxmeta
 
+import jaxmeta as jm
 from jaxmeta import agents, recipes, runs, transfer
 from jaxmeta.recipes import grid_levels
 
@@ -83,6 +84,26 @@ def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
     assert isinstance(taken["A2C"][1], agents.Numbers)
 
 
+def test_a_rule_is_told_the_discount_it_was_trained_with(monkeypatch):
+    told, make = [], agents.ruled
+
+    def spy(*arguments, **options):
+        told.append(options["discount"])
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(agents, "ruled", spy)
+    build = recipes.get("lpg-gridworld").build
+    experiment = build(horizon=4, num_lifetimes=2, discount=0.9)
+    experiment.agent_in(jm.tasks.from_gymnax("CartPole-v1"), (4,), 1e-3, 10)
+    assert told == [0.9, 0.9]
+
+
+def test_all_levels_that_are_held_out_are_tested(run, capsys):
+    """Fewer would have another optimum, more would be the same again."""
+    message = fails(capsys, "evaluate", run, "--num-test-tasks=16")
+    assert "num_test_tasks must be 64" in message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -91,6 +112,7 @@ def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
         (["--environment=CartPole-v1", "--num-test-tasks=3"], "give one of the two"),
         (["--environment=CartPole-v1", "--num-updates=5"], "multiple of num_tests=10"),
         (["--environment=CartPole-v1", "--seed=-1"], "seed must lie in"),
+        (["--environment=CartPole-v1", "--num-environments=6"], "a multiple of 4"),
     ],
 )
 def test_what_a_rule_cannot_be_taken_to(options, message, run, capsys):

@@ -215,6 +215,18 @@ def test_rewards_count_once_an_agent_has_learned(key):
     np.testing.assert_allclose(found, -np.mean(rewards), rtol=1e-6)
 
 
+def test_what_persists_ends():
+    with pytest.raises(ValueError, match="persistent: what is remembered of a life"):
+        made(evolution(), persistent=True, lifetime=None)
+
+
+def test_more_steps_than_can_be_counted_are_refused(key):
+    learner = made(evolution(), num_environments=2**17, length=2**17)
+    state = jax.eval_shape(learner.init, key)
+    with pytest.raises(ValueError, match=r"length=131072: an update of .* steps is"):
+        jax.eval_shape(learner.update, key, state)
+
+
 def test_nothing_persists_that_is_not_proposed():
     with pytest.raises(ValueError, match="persistent: agents live for life by what"):
         made(outer.gradient(distance, optax.sgd(0.1)), persistent=True)

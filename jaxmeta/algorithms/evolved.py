@@ -52,7 +52,7 @@ def evolved(
     num_updates = checks.positive_int("num_updates", num_updates)
     checked_lifetime(lifetime, num_updates)
     if objective is None:
-        objective = objectives.lifetime_return(final=num_updates == lifetime)
+        objective = _default_objective(tasks, num_updates, lifetime, length)
     return lifetime_learner(
         tasks,
         policy,
@@ -67,6 +67,26 @@ def evolved(
         persistent=persistent,
         lifetime_batch_size=lifetime_batch_size,
     )
+
+
+def _default_objective(
+    tasks: TaskDistribution, num_updates: int, lifetime: int, length: int
+) -> Objective:
+    """What a life is judged by: the end of all of it, or the steps of a window.
+
+    Raises:
+        ValueError: if no episode may end in a life.
+    """
+    if num_updates < lifetime:
+        return objectives.lifetime_reward()
+    horizon = tasks.environment.horizon
+    if (lifetime + 1) * checks.positive_int("length", length) < horizon:
+        raise ValueError(
+            f"lifetime: its {lifetime} updates of length={length} are shorter than an "
+            f"episode of {horizon} steps, whose return is what a life is judged by; "
+            "give objective=objectives.lifetime_reward()"
+        )
+    return objectives.lifetime_return(final=True)
 
 
 def check_critic(tasks: TaskDistribution, policy: Policy) -> None:

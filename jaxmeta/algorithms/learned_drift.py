@@ -62,8 +62,8 @@ def learned_drift(
         value_coefficient: weight of the squared error of their critics.
         num_epochs: how often an update of an agent learns from each trajectory.
         num_minibatches: steps per epoch, a divisor of ``num_environments``.
-        objective: what a window is judged by, ``objectives.lifetime_return`` by default
-            or ``lifetime_reward``.
+        objective: what a window is judged by: by default ``objectives.lifetime_return``
+            at the end of a whole life, ``lifetime_reward`` of a shorter window.
         ranked: as in ``outer.evolution``.
         persistent: as in ``lifetime_learner``, for windows shorter than a life.
         lifetime_batch_size: as in ``lifetime_learner``.

@@ -63,8 +63,8 @@ def learned_optimizer(
         num_epochs: how often an update of an agent learns from each trajectory.
         num_minibatches: steps per epoch, a divisor of ``num_environments``.
         max_gradient_norm: to which gradients are scaled down first; None: they are not.
-        objective: what a window is judged by, ``objectives.lifetime_return`` by default
-            or ``lifetime_reward``.
+        objective: what a window is judged by: by default ``objectives.lifetime_return``
+            at the end of a whole life, ``lifetime_reward`` of a shorter window.
         ranked: as in ``outer.evolution``.
         persistent: as in ``lifetime_learner``, for windows shorter than a life.
         lifetime_batch_size: as in ``lifetime_learner``.
@@ -91,6 +91,7 @@ def learned_optimizer(
             policy, advantages.value_baseline(normalize=True), entropy_coefficient=0.01
         )
     lifetimes.check_loss("agent_loss", agent_loss)
+    losses.check_same_policy(policy, agent_loss=agent_loss)
     if max_gradient_norm is not None:
         checks.positive("max_gradient_norm", max_gradient_norm)
     schedule = Schedule(lifetime, num_epochs, num_minibatches)

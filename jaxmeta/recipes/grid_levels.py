@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 
 from jaxmeta import references, tasks
 from jaxmeta.agents import Agent
@@ -74,14 +73,17 @@ def on_held_out_levels(
     lifetime, num_environments, length = sizes
 
     def evaluate(key, state, num):
-        indices = jnp.arange(num) % NUM_TEST_LEVELS
-        chosen = jax.tree.map(lambda leaf: leaf[indices], drawn)
+        if num != NUM_TEST_LEVELS:
+            raise ValueError(
+                f"num_test_tasks must be {NUM_TEST_LEVELS}, the levels that are held "
+                f"out, got {num}"
+            )
         return life_curves(
             key,
             agent,
             state.meta_params,
             environment,
-            chosen,
+            drawn,
             num_updates=lifetime,
             num_environments=num_environments,
             length=length,

@@ -198,6 +198,7 @@ def _experiment(
             rule,
             optimizers.adam(rate),
             hidden=hidden,
+            discount=discount,
             lifetime=lifetime,
         )
 
