@@ -117,7 +117,7 @@ def test_a_window_is_judged_by_its_steps_and_a_life_by_its_end(key):
     """What ends no episode must not look better than what does, where rewards cost."""
     for lifetime, is_whole in ((2, True), (4, False)):
         made = drift(drift=DRIFT, lifetime=lifetime, num_updates=2)
-        state, info = jax.jit(made.update)(key, made.init(key))
+        _, info = jax.jit(made.update)(key, made.init(key))
         found = -float(info["meta_loss"])
         returns = np.asarray(info["returns"])
         expected = returns[-1] if is_whole else returns[1:].mean() / 5
