@@ -144,9 +144,10 @@ def central_differences(function, x, step=1e-5):
 
 
 @pytest.mark.parametrize(
-    "tasks", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"]
+    ("tasks", "name"),
+    [(DISCRETE, "sgd"), (CONTINUOUS, "adam")],
+    ids=["discrete-sgd", "continuous-adam"],
 )
-@pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_the_meta_gradient_equals_central_differences(tasks, name, key):
     """K = 3, in float64, on recorded data; the first-order one must differ."""
     optimizer = {

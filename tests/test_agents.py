@@ -60,6 +60,7 @@ def test_a_curve_is_of_the_agent_before_and_after_each_part_of_its_life(key):
     np.testing.assert_array_equal(mode, sampled)
 
 
+@pytest.mark.slow
 def test_agents_at_a_time_change_nothing(key):
     agent = agents.a2c(ENVIRONMENT, hidden=(3,))
     curves = [

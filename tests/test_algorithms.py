@@ -265,10 +265,22 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
     assert all(jax.tree.leaves(moved))
 
 
-def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(
-    learner, update, key
-):
+def has_a_twin(name):
+    """Whether another method is put together of the same parts in the same way."""
+    return name in {"anil", "meta_sgd", "cavia", "emaml", "multitask", "learned_drift"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if has_a_twin(name) else name
+        for name in LEARNERS
+        if name not in VARIANTS
+    ],
+)
+def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(name, key):
     """And the update is traced once, whatever the number of updates."""
+    learner, update = made(name)
 
     def run(key):
         key_init, key_train = jax.random.split(key)

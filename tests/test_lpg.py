@@ -200,7 +200,7 @@ def test_every_meta_param_and_the_outer_critics_get_a_gradient(key):
     assert all(jax.tree.leaves(moved))
 
 
-@pytest.mark.parametrize("num_updates", [1, 3])
+@pytest.mark.parametrize("num_updates", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_meta_gradient_is_that_of_central_differences(num_updates):
     """Along directions at random; no part of the outer critic depends on the rule."""
     with jax.enable_x64(True):

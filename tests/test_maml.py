@@ -197,7 +197,7 @@ PROBES = {
     [
         ("match", "lvc"),
         ("match", "first_order"),
-        ("delayed", "lvc"),
+        pytest.param("delayed", "lvc", marks=pytest.mark.slow),
         ("target", "lvc"),
     ],
 )
