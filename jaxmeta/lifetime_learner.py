@@ -128,9 +128,7 @@ def lifetime_learner(
         meta_params = trees.strong_types(meta_init(key_params))
         first = generation(key_lifetimes, meta_params)
         if lifetime is not None:
-            windows = lifetime // num_updates
-            ages = jnp.arange(num_lifetimes) * windows // num_lifetimes * num_updates
-            first = first._replace(age=ages.astype(jnp.int32))
+            first = _of_all_ages(first, lifetime, num_updates)
         state = LifetimesState(outer.init(meta_params), start(meta_params, first))
         return MetaState(meta_params, state, jnp.zeros((), jnp.int32))
 
@@ -147,18 +145,11 @@ def lifetime_learner(
         meta_params, outer_state, info = outer.update(
             key_outer, meta_params, kept.outer, experience
         )
-        steps = num_lifetimes * times * (num_updates + 1) * num_environments * length
-        if steps >= 2**31:
-            raise ValueError(
-                f"num_lifetimes={num_lifetimes}, num_updates={num_updates}, "
-                f"num_environments={num_environments}, length={length}: an update of "
-                f"{steps:,} environment steps is more than can be counted, "
-                f"{2**31 - 1:,}; make one of them smaller"
-            )
+        sizes = (num_lifetimes, num_updates, num_environments, length)
         info = {
             **info,
             "returns": lifetimes.mean_returns(experience.window.returns),
-            "environment_steps": jnp.asarray(steps, jnp.int32),
+            "environment_steps": _counted(times, *sizes),
         }
         kept = LifetimesState(outer_state, lives)
         return MetaState(meta_params, kept, state.step + 1), info
@@ -180,6 +171,32 @@ def lifetime_learner(
         outer.objective,
         num_updates,
     )
+
+
+def _of_all_ages(lifetimes: Lifetime, lifetime: int, num_updates: int) -> Lifetime:
+    """The first agents, some of which die sooner than a lifetime."""
+    count, windows = lifetimes.age.shape[0], lifetime // num_updates
+    ages = jnp.arange(count) * windows // count * num_updates
+    return lifetimes._replace(age=ages.astype(jnp.int32))
+
+
+def _counted(
+    times: int, num_lifetimes: int, num_updates: int, num_environments: int, length: int
+) -> jax.Array:
+    """Environment steps of a meta-update.
+
+    Raises:
+        ValueError: if they are too many for an int32.
+    """
+    steps = num_lifetimes * times * (num_updates + 1) * num_environments * length
+    if steps >= 2**31:
+        raise ValueError(
+            f"num_lifetimes={num_lifetimes}, num_updates={num_updates}, "
+            f"num_environments={num_environments}, length={length}: an update of "
+            f"{steps:,} environment steps is more than can be counted, {2**31 - 1:,}; "
+            "make one of them smaller"
+        )
+    return jnp.asarray(steps, jnp.int32)
 
 
 def _checked_environment(tasks: TaskDistribution, policy: Policy) -> Environment:

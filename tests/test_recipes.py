@@ -24,10 +24,11 @@ def test_a_recipe_traces_an_update_and_fits_its_numbers(name, key):
     after, info = jax.eval_shape(experiment.learner.update, key, state)
     assert jax.tree.structure(after) == jax.tree.structure(state)
     if experiment.evaluate is not None:
-        curves = jax.eval_shape(lambda s: experiment.evaluate(key, s, 7), after)
+        num = recipe.num_test_tasks
+        curves = jax.eval_shape(lambda s: experiment.evaluate(key, s, num), after)
         assert len(curves) == 2
         for curve in curves:
-            assert curve.shape[0] == 7
+            assert curve.shape[0] == num
             for row in (*recipe.published.values(), recipe.optimum or ()):
                 assert len(row) in (0, curve.shape[1])
         return
