@@ -24,6 +24,8 @@ _USAGE = """usage: jaxmeta COMMAND
 
 Every command takes --help."""
 
+_MOST_COLUMNS = 6  # of an adaptation curve, next to each other in a terminal
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; errors of the user are one line on stderr and exit status 2."""
@@ -201,15 +203,20 @@ def _joined(summary: str, *functions: Callable[..., Any]) -> Callable[..., dict]
 
 
 def _report(result: runs.Result, directory: Path) -> None:
-    """Print the adaptation curve beside the published row and the optimum."""
+    """Print the adaptation curve beside the published row and the optimum.
+
+    Of a long one some columns, from the first to the last; ``result.json`` has all.
+    """
     curve, mode = result["adaptation_curve"], result["mode_adaptation_curve"]
-    steps = range(len(curve["mean"]))
+    last = len(curve["mean"]) - 1
+    parts = min(last, _MOST_COLUMNS - 1)
+    steps = [round(part * last / max(parts, 1)) for part in range(parts + 1)]
     table = Table(f"{result['unit']}s before", box=None)
     for step in steps:
         table.add_column(str(step), justify="right")
 
     def add(label: str, row: Sequence[Any], style: str | None = None) -> None:
-        known = [*row, *[None] * len(curve["mean"])]
+        known = [*row, *[None] * (last + 1)]
         cells = ["" if known[i] is None else f"{known[i]:.2f}" for i in steps]
         table.add_row(label, *cells, style=style)
 

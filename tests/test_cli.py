@@ -278,3 +278,27 @@ def test_the_module_is_the_command():
     assert done.returncode == 2
     assert "no recipe 'nonsense'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_of_a_long_curve_some_columns_are_shown(capsys, tmp_path):
+    """As many as fit, the first and the last among them."""
+    means = [float(step) for step in range(25)]
+    curve = {"mean": means, "low": means, "high": means}
+    result = {
+        "adaptation_curve": curve,
+        "mode_adaptation_curve": curve,
+        "published": {"elsewhere": [1.5, 2.5]},
+        "optimum": [100.0] * 25,
+        "unit": "episode",
+        "num_updates": 1,
+        "environment_steps": 1,
+        "wall_seconds": 1.0,
+        "compile_seconds": 1.0,
+        "num_test_tasks": 1,
+    }
+    cli._report(result, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["episodes", "before", "0", "5", "10", "14", "19", "24"]
+    (row,) = [line for line in lines if line.split()[:1] == ["return"]][:1]
+    assert row.split()[1:] == ["0.00", "5.00", "10.00", "14.00", "19.00", "24.00"]
+    assert "…" not in "".join(lines)
