@@ -39,9 +39,9 @@ def bandits() -> str:
         "`benchmarks/trials.py`. The optimum of 10 pulls is exact, by dynamic "
         "programming; of 100 it is at least what the finite-horizon Gittins index "
         "reaches. Seconds are of training, per seed, on one core. Published numbers "
-        "are the best of training, which is how one can lie above the optimum. With "
-        "50 arms and 100 pulls the agent here has learned little more than to stay "
-        "with an arm that pays.\n\n"
+        "are rounded, of fewer bandits, and may be the best of training: one lies "
+        "above the optimum. With 50 arms and 100 pulls the agent here does no better "
+        "than the greedy strategy.\n\n"
         + table(
             [
                 "pulls, arms",
@@ -76,10 +76,9 @@ def finite_mdps() -> str:
         "Finite MDPs of 10 states, 5 actions and 10 steps, the total reward of so many "
         f"episodes, on {found['num_test_tasks']:,} held-out MDPs; `rl2-tabular` is the "
         f"mean of {found['num_seeds']} seeds, with its standard error, after "
-        f"{one['rl2']['environment_steps']:,} environment steps, one part in hundreds "
-        "of what the published agent had. The strategies know the prior the MDPs are "
-        "drawn from; the oracle is told the MDP, which no strategy can "
-        "equal.\n\n"
+        f"{one['rl2']['environment_steps']:,} environment steps. The strategies know "
+        "the prior the MDPs are drawn from; the oracle is told the MDP, which no "
+        "strategy can equal.\n\n"
         + table(
             [
                 "episodes",

@@ -75,10 +75,15 @@ def tuned(
     optimizers.check_meta_differentiable(
         first, shapes, argument="inner_optimizer", first_order_helps=False
     )
-    make: Any = optimizer
-    if not isinstance(optimizer, optax.GradientTransformation):
-        make = lambda eta: optimizer(values(eta))  # noqa: E731
-    return descent(init, lambda eta: loss(values(eta)), make, first_order=first_order)
+
+    def optimizer_of(eta: Params) -> optax.GradientTransformation:
+        if isinstance(optimizer, optax.GradientTransformation):
+            return optimizer
+        return optimizer(values(eta))
+
+    return descent(
+        init, lambda eta: loss(values(eta)), optimizer_of, first_order=first_order
+    )
 
 
 def descent(

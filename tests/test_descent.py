@@ -87,7 +87,6 @@ def test_epochs_differ_in_their_order(key):
 
     # The info is of the last epoch: the same for one key, another for another.
     assert firsts(key) == firsts(key)
-    orders = []
 
     def remember(state, chosen):
         return state.at[state[-1]].set(chosen[0]).at[-1].add(1), {}

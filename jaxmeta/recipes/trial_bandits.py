@@ -182,6 +182,6 @@ RECIPES = (
         "RL^2 with attention",
         build_attention,
         400,
-        "1 minute on one CPU core",
+        "1.5 minutes on one CPU core",
     ),
 )

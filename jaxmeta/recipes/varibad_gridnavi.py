@@ -10,7 +10,8 @@ code, for fewer environment steps, in
 - the policy's steps: rate 2e-3 falling to zero, ratios clipped at 0.2 and four epochs,
   where theirs have 7e-4 throughout, 0.05 and two;
 - the discount of 0.99, where theirs is 0.95;
-- the entropy bonus: 0.02 falling to zero, where theirs is 0.1;
+- the entropy bonus: 0.03 falling to zero, where theirs is 0.1; the rate of encoder and
+  decoder falls to zero too;
 - the critic: a plain squared error of values in units of 5, where theirs is a clipped
   Huber loss of normalised rewards;
 - the weight of the divergence: 0.01, where theirs is 1;
