@@ -27,6 +27,7 @@ RECIPES = (
     "rl2-darkroom",
     "rl2-cartpole",
     "attention-bandit",
+    "metagradient-catch",
 )
 
 
@@ -185,10 +186,12 @@ def others() -> str:
     return (
         "The other recipes: return before adaptation and after each unit of it (a "
         "gradient step, or an episode of a trial), mean and standard error over seeds, "
-        "final parameters on held-out tasks; seconds of training on one of two cores, "
+        "final parameters on held-out tasks (of `metagradient-catch`, the agents that "
+        "lived); seconds of training on one of two cores, "
         "other work running on the other. The optima of GridNavi, DarkRoom and "
         "`attention-bandit` are what an agent can reach that starts without knowing "
-        "the task; the others are those of one that is told it.\n\n"
+        "the task, as that of Catch, where there is but one; the others are those of "
+        "one that is told it.\n\n"
         + table(
             ["recipe", "return", "optimum", "seeds", "environment steps", "seconds"],
             rows,

@@ -89,5 +89,5 @@ RECIPE = Recipe(
     num_test_tasks=10_000,
     published={},
     optimum=(1.0,),
-    expected_time="1 minute on one CPU core",
+    expected_time="half a minute on one CPU core",
 )
