@@ -7,7 +7,6 @@ agents of each kind learn, and keeps the learned rules for ``cross_domain.py``.
 """
 
 import argparse
-import itertools
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +19,9 @@ import optax
 from matplotlib.figure import Figure
 
 import jaxmeta as jm
-from jaxmeta import agents, recipes, runs
+from jaxmeta import agents, comparisons, recipes, runs
 from jaxmeta.agents import Agent, Numbers
+from jaxmeta.comparisons import Kind
 from jaxmeta.recipes import grid_levels
 
 # What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
@@ -42,22 +42,13 @@ NUM_TUNING_LEVELS = 32
 COLORS = {"learned rule": "#D55E00", "A2C": "#0072B2", "PPO": "#009E73"}
 
 
-def tune(kind: str, agent: Agent, key: Any, distribution: Any, sizes: dict) -> dict:
-    """The numbers of the grid by which the mean return over a life is highest."""
-    key_levels, key_lives = jax.random.split(key)
-    levels = jax.vmap(distribution.sample)(
-        jax.random.split(key_levels, NUM_TUNING_LEVELS)
-    )
-    found = []
-    for values in itertools.product(*GRID[kind].values()):
-        named = dict(zip(GRID[kind], values, strict=True))
-        numbers = Numbers(**{name: jnp.float32(v) for name, v in named.items()})
-        curves, _ = jm.life_curves(
-            key_lives, agent, numbers, distribution.environment, levels, **sizes
-        )
-        found.append({**named, "mean_return": float(curves[:, 1:].mean())})
-        print(kind, found[-1], flush=True)
-    return {"chosen": max(found, key=lambda row: row["mean_return"]), "grid": found}
+def kind_of(kind: str, agent: Agent) -> Kind:
+    """Agents of a kind, to be tuned over its part of ``GRID``."""
+
+    def made(numbers):
+        return agent, Numbers(**{k: jnp.float32(v) for k, v in numbers.items()})
+
+    return Kind(made, GRID[kind])
 
 
 def regrets(curves: np.ndarray, best: np.ndarray) -> dict[str, Any]:
@@ -163,13 +154,15 @@ def main() -> None:
     }
     tuned = {}
     for kind in given.beside:
-        agent = {"A2C": agents.a2c, "PPO": agents.ppo}[kind](environment, **tables)
-        tuned[kind] = tune(kind, agent, key_tune, distribution, sizes)
-        chosen = {name: jnp.float32(tuned[kind]["chosen"][name]) for name in GRID[kind]}
+        make = {"A2C": agents.a2c, "PPO": agents.ppo}[kind]
+        alike = kind_of(kind, make(environment, **tables))
+        chosen, rows = comparisons.tune(
+            key_tune, distribution, alike, num_agents=NUM_TUNING_LEVELS, **sizes
+        )
+        tuned[kind] = {"chosen": chosen, "grid": rows}
+        agent, numbers = alike.make(chosen)
         curves[kind] = [
-            jm.life_curves(key, agent, Numbers(**chosen), environment, levels, **sizes)[
-                0
-            ]
+            jm.life_curves(key, agent, numbers, environment, levels, **sizes)[0]
             for key in keys
         ]
     stacked = {name: np.stack(rows) for name, rows in curves.items()}

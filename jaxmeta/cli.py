@@ -116,17 +116,18 @@ def _evaluate(arguments: list[str]) -> None:
         environment: str | None = None,
         seed: int = 0,
         num_agents: int = 16,
+        num_tuning_agents: int = 4,
         num_updates: int = 500,
         num_environments: int = 16,
         length: int = 20,
         hidden: tuple[int, ...] = (64, 64),
-        rate: float = 1e-3,
+        rates: tuple[float, ...] = transfer.RATES,
         horizon: int | None = None,
     ) -> dict[str, Any]:
         """Evaluate the newest checkpoint of a run on held-out tasks again.
 
         Given an environment, take the learning rule of the run there instead, and
-        compare it with A2C and PPO; the other options are of that comparison.
+        compare it with tuned A2C and PPO; the other options are of that comparison.
 
         Args:
             directory: of the run.
@@ -134,11 +135,12 @@ def _evaluate(arguments: list[str]) -> None:
             environment: a gymnax id, such as CartPole-v1.
             seed: of everything random.
             num_agents: agents of each kind that learn, each on its own.
+            num_tuning_agents: agents for each choice of the numbers of a kind.
             num_updates: in an agent's life, a multiple of 10.
             num_environments: copies of the environment each learns in, a multiple of 4.
             length: steps in each copy per update.
             hidden: sizes of the hidden layers of an agent.
-            rate: of Adam, for all agents.
+            rates: of Adam, to choose one for each kind from.
             horizon: steps in an episode; by default those of the environment.
         """
         return locals()
@@ -247,19 +249,25 @@ def _report(result: runs.Result, directory: Path) -> None:
 def _report_transfer(result: runs.Result, directory: Path) -> None:
     """Print how agents did in another environment, by each rule."""
     table = Table(f"{result['environment']}, return", box=None)
-    for header in ("before", "half a life", "after", "95% interval of it"):
+    for header in ("before", "half a life", "after", "95% interval", "score", "chosen"):
         table.add_column(header, justify="right")
     for name, row in result["return"].items():
-        mean = row["interquartile_mean"]
-        chosen = (mean[0], mean[len(mean) // 2], mean[-1])
-        ends = f"{row['low'][-1]:.2f} to {row['high'][-1]:.2f}"
-        table.add_row(name, *(f"{value:.2f}" for value in chosen), ends)
+        mean, score = row["interquartile_mean"], result["score"][name]
+        table.add_row(
+            name,
+            *(f"{mean[at]:.2f}" for at in (0, len(mean) // 2, -1)),
+            f"{row['low'][-1]:.2f} to {row['high'][-1]:.2f}",
+            f"{score['interquartile_mean']:.2f}" if score else "-",
+            ", ".join(f"{v:g}" for v in result["chosen"][name].values()),
+        )
     console = Console()
     console.print(table)
     console.print(
         f"interquartile mean over {result['num_agents']} agents of each kind, "
         f"{result['environment_steps']:,} environment steps each, from "
-        f"{result['recipe']}",
+        f"{result['recipe']}; a score of 0 is that of agents that have not learned, of "
+        "1 that of A2C"
+        + ("" if result["score"]["A2C"] else ", which has not learned here"),
         highlight=False,
     )
     print(f"result:  {directory / result['environment']}.json")

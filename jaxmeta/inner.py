@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 
 from jaxmeta import optimizers, trees
-from jaxmeta.learned_rules import learned_rule as learned_rule
 from jaxmeta.losses import Loss
 from jaxmeta.policies.conditioning import ContextParams
 from jaxmeta.posterior import posterior as posterior
+from jaxmeta.ruled import learned_rule as learned_rule
 from jaxmeta.self_tuning import descent as descent
 from jaxmeta.self_tuning import tuned as tuned
 from jaxmeta.self_tuning import with_critic as with_critic

@@ -1,5 +1,6 @@
 """A learned rule in environments it was not learned in, beside rules that are known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxmeta import agents, files, runs, tasks
-from jaxmeta.agents import Agent, Numbers
-from jaxmeta.evaluation import bootstrap_interval, interquartile_mean
-from jaxmeta.life_curves import life_curves
-from jaxmeta.types import Environment, Key, TaskDistribution
+from jaxmeta import agents, checks, comparisons, files, runs, tasks
+from jaxmeta.agents import Numbers
+from jaxmeta.comparisons import Kind
+from jaxmeta.recipes.types import Experiment
+from jaxmeta.types import Environment, Params, TaskDistribution
 
-NUM_TESTS = 10  # in an agent's life
-ENDS = ("low", "interquartile_mean", "high")
+RATES = (1e-3, 3e-3, 1e-2)
+ENTROPY_COEFFICIENTS = (0.0, 0.01)
 
 
 def evaluate(
@@ -23,17 +24,19 @@ def evaluate(
     *,
     seed: int = 0,
     num_agents: int = 16,
+    num_tuning_agents: int = 4,
     num_updates: int = 500,
     num_environments: int = 16,
     length: int = 20,
     hidden: tuple[int, ...] = (64, 64),
-    rate: float = 1e-3,
+    rates: tuple[float, ...] = RATES,
     horizon: int | None = None,
 ) -> dict[str, Any]:
-    """Take the rule of a run to any gymnax environment, beside A2C and PPO.
+    """Take the rule of a run to any gymnax environment, beside tuned A2C and PPO.
 
     New agents, networks for that environment, learn for a lifetime by the rule, which
-    does not change, and as many by A2C and PPO on the same number of steps. What is
+    does not change, and as many by A2C and PPO on the same number of steps. The numbers
+    each kind leaves open are chosen first, on agents that are not reported. What is
     found is written to ``DIR/ENVIRONMENT.json`` too.
 
     Args:
@@ -41,17 +44,21 @@ def evaluate(
         environment: a gymnax id.
         seed: of everything random.
         num_agents: of each kind.
+        num_tuning_agents: of each kind, for each choice of its numbers.
         num_updates: in an agent's life, a multiple of 10.
         num_environments: copies of the environment each learns in, a multiple of 4.
         length: steps in each copy per update.
         hidden: sizes of an agent's hidden layers.
-        rate: of the Adam of A2C, PPO, and a rule that does not say how far to move.
+        rates: to choose that of Adam from, for A2C, PPO, and a rule that does not say
+            how far to move; the entropy bonus of A2C and PPO is chosen with it.
         horizon: steps in an episode; by default those of the environment.
 
     Returns:
-        What was written: for each kind of agent the ``return`` before it learned and
+        What was written. For each kind of agent: the ``return`` before it learned and
         after each tenth of its life, as the interquartile mean over agents with its
-        95% bootstrap interval.
+        95% bootstrap interval; the ``score`` at the end of life, in which agents that
+        have not learned have zero and A2C one, or None if A2C has not learned; what
+        was ``chosen`` and the ``tuning``.
 
     Raises:
         ValueError: if the directory holds no run of a rule, there is no such
@@ -59,38 +66,30 @@ def evaluate(
     """
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
-    if num_environments % 4:
-        raise ValueError(
-            "num_environments must be a multiple of 4, as PPO splits them, got "
-            f"{num_environments}"
-        )
     recipe, config, experiment, state = runs.restore(directory)
-    if experiment.agent_in is None:
-        raise ValueError(
-            f"{directory} holds a run of {recipe.name}, whose meta-params are no "
-            "learning rule to take to another environment; those of lpg-gridworld are"
-        )
     distribution = tasks.from_gymnax(environment, horizon=horizon)
-    environment_there = cast(Environment, distribution.environment)
-    numbers = Numbers(rate=jnp.float32(rate))
-    compared = {
-        "learned rule": (
-            experiment.agent_in(distribution, hidden, rate, num_updates),
-            state.meta_params,
-        ),
-        **{
-            name: (make(environment_there, hidden=hidden, optimizer=clipped), numbers)
-            for name, make in (("A2C", agents.a2c), ("PPO", agents.ppo))
-        },
+    sizes = {
+        "num_updates": num_updates,
+        "num_environments": num_environments,
+        "length": length,
     }
-    found = compare(
+    known = known_kinds(distribution, hidden=hidden, rates=rates, **sizes)
+    rule = learned_kind(
+        experiment,
+        state.meta_params,
+        distribution,
+        name=f"{directory} holds a run of {recipe.name}",
+        hidden=hidden,
+        rates=rates,
+        num_updates=num_updates,
+    )
+    found = comparisons.compare(
         jax.random.key(seed),
         distribution,
-        compared,
+        {"learned rule": rule, **known},
         num_agents=num_agents,
-        num_updates=num_updates,
-        num_environments=num_environments,
-        length=length,
+        num_tuning_agents=num_tuning_agents,
+        **sizes,
     )
     result = {
         "recipe": config["recipe"],
@@ -100,17 +99,83 @@ def evaluate(
         "seed": seed,
         "num_meta_updates": int(state.step),
         "num_agents": num_agents,
-        "num_updates": num_updates,
-        "num_environments": num_environments,
-        "length": length,
+        "num_tuning_agents": num_tuning_agents,
+        **sizes,
         "hidden": list(hidden),
         "horizon": cast(Environment, distribution.environment).horizon,
         "environment_steps": num_updates * num_environments * length,
-        "rate": rate,
-        "return": {name: _summary(row) for name, row in found.items()},
+        "return": {
+            name: comparisons.as_lists(comparisons.interval(row.curves))
+            for name, row in found.items()
+        },
+        "score": {
+            name: score and comparisons.as_lists(score)
+            for name, score in comparisons.normalised(found).items()
+        },
+        "chosen": {k: row.chosen for k, row in found.items()},
+        "tuning": {k: row.tuning for k, row in found.items()},
     }
     files.write_json(directory / f"{environment}.json", result)
     return result
+
+
+def known_kinds(
+    distribution: TaskDistribution,
+    *,
+    hidden: tuple[int, ...],
+    rates: Sequence[float],
+    num_environments: int,
+    **sizes: int,
+) -> dict[str, Kind]:
+    """A2C and PPO, to be tuned over ``rates`` and ``ENTROPY_COEFFICIENTS``."""
+    del sizes
+    if num_environments % 4:
+        raise ValueError(
+            "num_environments must be a multiple of 4, as PPO splits them, got "
+            f"{num_environments}"
+        )
+    grid = {"rate": _checked(rates), "entropy_coefficient": ENTROPY_COEFFICIENTS}
+
+    def kind(make):
+        agent = make(distribution.environment, hidden=hidden, optimizer=clipped)
+
+        def made(numbers):
+            return agent, Numbers(**{k: jnp.float32(v) for k, v in numbers.items()})
+
+        return Kind(made, grid)
+
+    return {"A2C": kind(agents.a2c), "PPO": kind(agents.ppo)}
+
+
+def learned_kind(
+    experiment: Experiment,
+    meta_params: Params,
+    distribution: TaskDistribution,
+    *,
+    name: str,
+    hidden: tuple[int, ...],
+    rates: Sequence[float],
+    num_updates: int,
+) -> Kind:
+    """Agents by a learned rule, to be tuned over what the rule leaves open.
+
+    Raises:
+        ValueError: if the experiment learns none, or its actions are continuous.
+    """
+    agent_in, grid = experiment.agent_in, dict(experiment.agent_grid)
+    if agent_in is None:
+        raise ValueError(
+            f"{name}, whose meta-params are no learning rule to take to another "
+            "environment; those of lpg-gridworld are"
+        )
+    if "rate" in grid:
+        grid["rate"] = _checked(rates)
+
+    def made(numbers):
+        return agent_in(distribution, hidden, num_updates, **numbers), meta_params
+
+    made({name: values[0] for name, values in grid.items()})  # does it fit?
+    return Kind(made, grid)
 
 
 def clipped(rate: Any) -> optax.GradientTransformation:
@@ -118,52 +183,7 @@ def clipped(rate: Any) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5))
 
 
-def compare(
-    key: Key,
-    distribution: TaskDistribution,
-    compared: dict[str, tuple[Agent, Any]],
-    *,
-    num_agents: int,
-    num_updates: int,
-    num_environments: int,
-    length: int,
-    batch_size: int | None = None,
-) -> dict[str, jax.Array]:
-    """Returns ``[num_agents, 11]`` of each kind of agent, in the same tasks.
-
-    Args:
-        key: consumed.
-        distribution: of tasks.
-        compared: agents and their meta-params by name.
-        num_agents: of each kind.
-        num_updates: in a life, a multiple of 10.
-        num_environments: copies of the environment each learns in.
-        length: steps in each copy per update.
-        batch_size: agents at a time; see ``life_curves``.
-    """
-    key_tasks, key_lives = jax.random.split(key)
-    drawn = jax.vmap(distribution.sample)(jax.random.split(key_tasks, num_agents))
-    environment = cast(Environment, distribution.environment)
-    return {
-        name: life_curves(
-            key_lives,
-            agent,
-            meta_params,
-            environment,
-            drawn,
-            num_updates=num_updates,
-            num_environments=num_environments,
-            length=length,
-            num_tests=NUM_TESTS,
-            batch_size=batch_size,
-        )[0]
-        for name, (agent, meta_params) in compared.items()
-    }
-
-
-def _summary(curves: jax.Array) -> dict[str, list[float]]:
-    interval = bootstrap_interval(
-        jax.random.key(0), curves, statistic=interquartile_mean
-    )
-    rows = (interval.low, interval.mean, interval.high)
-    return {end: row.tolist() for end, row in zip(ENDS, rows, strict=True)}
+def _checked(rates: Sequence[float]) -> tuple[float, ...]:
+    if not rates:
+        raise ValueError("rates must name at least one rate of Adam, got none")
+    return tuple(checks.positive("rates", rate) for rate in rates)

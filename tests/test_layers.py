@@ -24,6 +24,7 @@ LAYERS = [
         "posterior",
         "self_tuning",
         "learned_rules",
+        "ruled",
         "learned_optimizers",
         "lifetimes",
         "windows",
@@ -43,7 +44,7 @@ LAYERS = [
         "diagnostics",
         "references",
     },
-    {"algorithms", "checkpoint", "fit"},
+    {"algorithms", "checkpoint", "fit", "comparisons"},
     {"recipes"},
     {"plots", "runs", "transfer", "cli", "__main__"},
 ]

@@ -10,6 +10,7 @@ import jaxmeta as jm
 from jaxmeta import inner, learned_rules, policies
 from jaxmeta.environments import MatchProbe
 from jaxmeta.learned_rules import Advice, Rule, Seen
+from jaxmeta.ruled import Weights
 
 TASKS = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
 AGENT = policies.predictive(TASKS.environment, num_predictions=4)
@@ -160,7 +161,7 @@ def test_the_entropy_of_predictions_is_that_after_the_update(key):
         logits = jnp.broadcast_to(scale * target, (len(seen.reward), 4))
         return Advice(jnp.zeros_like(seen.reward), logits)
 
-    free = learned_rules.Weights(prediction_entropy=1.0, gain=0.0, target=0.0)
+    free = Weights(prediction_entropy=1.0, gain=0.0, target=0.0)
     agent = inner.learned_rule(
         AGENT, Rule(lambda key: 1.0, advise, 4), optax.sgd(0.5), weights=free
     )
@@ -275,11 +276,24 @@ def test_without_hidden_layers_an_agent_is_a_table(key):
         ({"num_updates": 0}, ValueError, "num_updates must be at least 1, got 0"),
         ({"num_updates": 2.0}, TypeError, r"num_updates must be an integer, got 2\.0"),
         ({"discount": 1.5}, ValueError, r"discount must lie in \[0, 1\]"),
+        (
+            {"weights": Weights(gain=-1.0)},
+            ValueError,
+            r"weights\.gain must be finite and at least 0, got -1\.0",
+        ),
     ],
 )
 def test_bad_arguments(options, error, message):
     with pytest.raises(error, match=message):
         made(**options)
+
+
+def test_a_rule_that_sees_the_lifetime_must_be_told_of_it():
+    rule = learned_rules.backward_lstm(size=5, num_predictions=4, sees_lifetime=True)
+    with pytest.raises(ValueError, match="lifetime: the rule reads how much"):
+        inner.learned_rule(AGENT, rule, optax.sgd(1.0))
+    with pytest.raises(ValueError, match="prediction_weight must be finite and at"):
+        inner.learned_rule(AGENT, RULE, optax.sgd(1.0), prediction_weight=-1.0)
 
 
 @pytest.mark.parametrize("name", ["size", "embedding", "num_predictions"])

@@ -7,7 +7,8 @@ import pytest
 from test_cli import fails, jaxmeta
 
 import jaxmeta as jm
-from jaxmeta import agents, recipes, runs, transfer
+from jaxmeta import agents, comparisons, recipes, runs, transfer
+from jaxmeta.comparisons import Found
 from jaxmeta.recipes import grid_levels
 
 RUN = [
@@ -28,6 +29,8 @@ SMALL = [
     "--num-environments=4",
     "--length=3",
     "--hidden=3",
+    "--rates=0.01",
+    "--num-tuning-agents=1",
 ]
 
 
@@ -60,20 +63,26 @@ def test_a_rule_is_taken_to_another_environment(run, capsys):
     found = json.loads((run / "Catch-bsuite.json").read_text())
     assert list(found["return"]) == ["learned rule", "A2C", "PPO"]
     for row in found["return"].values():
-        for low, mean, high in zip(*(row[k] for k in transfer.ENDS), strict=True):
+        ends = (row[k] for k in ("low", "interquartile_mean", "high"))
+        for low, mean, high in zip(*ends, strict=True):
             assert -1 <= low <= mean <= high <= 1
+    assert found["chosen"]["A2C"]["rate"] == 0.01
+    assert len(found["tuning"]["A2C"]) == 2
+    assert {row["reward_scale"] for row in found["tuning"]["learned rule"]} == {0.1, 1}
 
 
 def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
     """Its params, those of the newest checkpoint, and no others."""
     taken = {}
 
-    def compare(key, distribution, compared, **sizes):
-        taken.update(compared)
-        return {name: np.zeros((2, 11), np.float32) for name in compared}
+    def compare(key, distribution, kinds, **sizes):
+        for name, kind in kinds.items():
+            taken[name] = kind.make({k: row[0] for k, row in kind.grid.items()})
+        return {name: Found(np.zeros((2, 11)), {}, []) for name in kinds}
 
-    monkeypatch.setattr(transfer, "compare", compare)
-    transfer.evaluate(run, "CartPole-v1", num_updates=10)
+    monkeypatch.setattr(comparisons, "compare", compare)
+    found = transfer.evaluate(run, "CartPole-v1", num_updates=10)
+    assert found["score"] == dict.fromkeys(taken)  # A2C has not learned
     _, _, experiment, state = runs.restore(run)
     _, params = taken["learned rule"]
     kernel = params["head"]["params"]["kernel"]
@@ -94,7 +103,8 @@ def test_a_rule_is_told_the_discount_it_was_trained_with(monkeypatch):
     monkeypatch.setattr(agents, "ruled", spy)
     build = recipes.get("lpg-gridworld").build
     experiment = build(horizon=4, num_lifetimes=2, discount=0.9)
-    experiment.agent_in(jm.tasks.from_gymnax("CartPole-v1"), (4,), 1e-3, 10)
+    cart_pole = jm.tasks.from_gymnax("CartPole-v1")
+    experiment.agent_in(cart_pole, (4,), 10, rate=1e-3, reward_scale=1.0)
     assert told == [0.9, 0.9]
 
 
@@ -113,6 +123,9 @@ def test_all_levels_that_are_held_out_are_tested(run, capsys):
         (["--environment=CartPole-v1", "--num-updates=5"], "multiple of num_tests=10"),
         (["--environment=CartPole-v1", "--seed=-1"], "seed must lie in"),
         (["--environment=CartPole-v1", "--num-environments=6"], "a multiple of 4"),
+        (["--environment=CartPole-v1", "--rates=0"], "rates must be positive"),
+        (["--environment=CartPole-v1", "--rates"], "at least one rate"),
+        (["--environment=CartPole-v1", "--num-tuning-agents=0"], "num_tuning_agents"),
     ],
 )
 def test_what_a_rule_cannot_be_taken_to(options, message, run, capsys):

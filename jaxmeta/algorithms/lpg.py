@@ -6,9 +6,10 @@ import optax
 
 from jaxmeta import advantages, checks, inner, losses, objectives, outer, policies
 from jaxmeta.algorithms import family
-from jaxmeta.learned_rules import Rule, Weights, backward_lstm
+from jaxmeta.learned_rules import Rule, backward_lstm
 from jaxmeta.lifetime_learner import lifetime_learner
 from jaxmeta.policies import Predictive
+from jaxmeta.ruled import Weights
 from jaxmeta.types import MetaLearner, TaskDistribution
 from jaxmeta.windows import checked_lifetime
 

@@ -1,6 +1,6 @@
 """An optimizer and an objective that evolve on grids with objects."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optax
@@ -19,6 +19,10 @@ from jaxmeta.types import MetaLearner, TaskDistribution
 
 Make = Callable[[TaskDistribution, tuple[int, ...], float, int], MetaLearner]
 """``(tasks, hidden, rate, lifetime) -> the learner of a rule for agents there``."""
+
+
+# For agents in other environments, where the rule leaves it open.
+RATES = {"rate": (1e-3, 3e-3, 1e-2)}
 
 
 def build_open(
@@ -81,7 +85,7 @@ def build_open(
         )
 
     sizes = (lifetime, num_environments, length)
-    return _experiment(levels_of(levels, horizon), make, hidden, 0.0, sizes)
+    return _experiment(levels_of(levels, horizon), make, hidden, 0.0, sizes, {})
 
 
 def build_drift(
@@ -146,7 +150,9 @@ def build_drift(
         )
 
     sizes = (lifetime, num_environments, length)
-    return _experiment(levels_of(levels, horizon), make, hidden, agent_rate, sizes)
+    return _experiment(
+        levels_of(levels, horizon), make, hidden, agent_rate, sizes, RATES
+    )
 
 
 def _experiment(
@@ -155,16 +161,17 @@ def _experiment(
     hidden: tuple[int, ...],
     rate: float,
     sizes: tuple[int, int, int],
+    grid: Mapping[str, Sequence[float]],
 ) -> Experiment:
     check_lifetime(sizes[0])
 
-    def agent_in(distribution, hidden, rate, lifetime):
+    def agent_in(distribution, hidden, lifetime, *, rate=rate):
         made = make(distribution, hidden, rate, lifetime)
         return Agent(made.policy, made.inner)
 
     learner = make(distribution, hidden, rate, sizes[0])
     agent = Agent(learner.policy, learner.inner)
-    return on_held_out_levels(learner, distribution, agent, agent_in, sizes)
+    return on_held_out_levels(learner, distribution, agent, agent_in, grid, sizes)
 
 
 def _recipe(name: str, summary: str, method: str, build: Any) -> Recipe:

@@ -1,5 +1,6 @@
 """Levels of grids with objects, and how agents are tested in those held out."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -57,6 +58,7 @@ def on_held_out_levels(
     distribution: TaskDistribution,
     agent: Agent,
     agent_in: AgentIn,
+    agent_grid: Mapping[str, Sequence[float]],
     sizes: tuple[int, int, int],
 ) -> Experiment:
     """What is tested is agents that are born to the final rule, in held-out levels.
@@ -66,6 +68,7 @@ def on_held_out_levels(
         distribution: of the levels.
         agent: that learns by the rule.
         agent_in: as in ``Experiment``.
+        agent_grid: likewise.
         sizes: updates in its life, copies of its level, steps in each per update.
     """
     environment = cast(Environment, distribution.environment)
@@ -100,6 +103,7 @@ def on_held_out_levels(
         evaluate,
         unit="lifetime tenth",
         agent_in=agent_in,
+        agent_grid=agent_grid,
     )
 
 

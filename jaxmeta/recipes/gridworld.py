@@ -15,6 +15,9 @@ from jaxmeta.recipes.grid_levels import (
 from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import Environment
 
+# Of agents in other environments, whose rewards may be larger than those of the levels.
+AGENT_GRID = {"rate": (1e-3, 3e-3, 1e-2), "reward_scale": (0.1, 1.0)}
+
 
 def build_lpg(
     *,
@@ -192,10 +195,10 @@ def _experiment(
         lifetime_batch_size=lifetime_batch_size,
     )
 
-    def agent_in(elsewhere, hidden, rate, lifetime):
+    def agent_in(elsewhere, hidden, lifetime, *, rate, reward_scale):
         return agents.ruled(
             elsewhere.environment,
-            rule,
+            learned_rules.with_scaled_rewards(rule, reward_scale),
             optimizers.adam(rate),
             hidden=hidden,
             discount=discount,
@@ -211,7 +214,7 @@ def _experiment(
         lifetime=lifetime,
     )
     sizes = (lifetime, num_environments, length)
-    return on_held_out_levels(learner, distribution, agent, agent_in, sizes)
+    return on_held_out_levels(learner, distribution, agent, agent_in, AGENT_GRID, sizes)
 
 
 def _recipe(name: str, method: str, build: Any, expected_time: str) -> Recipe:

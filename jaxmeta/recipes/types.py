@@ -1,6 +1,7 @@
 """What a recipe is."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax
@@ -8,7 +9,8 @@ import jax
 from jaxmeta.agents import Agent
 from jaxmeta.types import Key, MetaLearner, MetaState, TaskDistribution
 
-AgentIn = Callable[[TaskDistribution, tuple[int, ...], float, int], Agent]
+# With the numbers of ``agent_grid`` as keywords.
+AgentIn = Callable[..., Agent]
 
 
 class Experiment(NamedTuple):
@@ -27,10 +29,11 @@ class Experiment(NamedTuple):
         traces: entries of the info of an update to draw, such as hyper-parameters.
         unit: what lies between two columns of the curves, where it is neither an inner
             update nor an episode.
-        agent_in: ``(distribution, hidden, rate, lifetime) -> Agent``, one that learns
-            by the meta-params in another environment, with so many hidden units, where
-            the meta-params are a rule. ``rate`` is that of its optimizer, if the rule
-            leaves that open; ``lifetime`` counts its updates.
+        agent_in: ``(distribution, hidden, lifetime, **numbers) -> Agent``, one that
+            learns by the meta-params in another environment, with hidden layers of such
+            sizes and a lifetime of so many updates, where the meta-params are a rule.
+        agent_grid: the numbers a rule leaves open, such as the ``rate`` of the agent's
+            optimizer, and what to choose each from.
     """
 
     learner: MetaLearner
@@ -42,6 +45,7 @@ class Experiment(NamedTuple):
     traces: tuple[str, ...] = ()
     unit: str | None = None
     agent_in: AgentIn | None = None
+    agent_grid: Mapping[str, Sequence[float]] = MappingProxyType({})
 
 
 class Recipe(NamedTuple):
