@@ -47,13 +47,12 @@ def learn(experiment: Experiment, num_updates: int, num_seeds: int) -> dict[str,
     ]
     # The mean of each of so many pieces, as single returns are noisy.
     pieces = min(POINTS, num_updates)
+    wholes = {name: np.asarray(trace, np.float64) for name, trace in traces.items()}
     thinned = {
-        name: np.stack(
-            [part.mean(1) for part in np.array_split(np.asarray(trace), pieces, axis=1)]
-        )
+        name: np.stack([part.mean(1) for part in np.array_split(whole, pieces, axis=1)])
         .T.round(5)
         .tolist()
-        for name, trace in traces.items()
+        for name, whole in wholes.items()
     }
     final = np.asarray(traces["discount"])[:, -1]
     return {

@@ -71,3 +71,75 @@ def held_out_levels() -> str:
         + "\n\n![Return by updates of an agent]"
         f"(benchmarks/results/lpg_gridworld_regret.png)\n\n{versions(found)}."
     )
+
+
+def discounting_chain() -> str:
+    """The discount that agents give themselves."""
+    found = read("discounting_chain")
+    rows = []
+    for name, one in found["methods"].items():
+        discount, returns = one["discount"], one["return"]
+        published = one["published"]
+        rows.append(
+            [
+                name,
+                f"{discount['mean']:.5f} ± {discount['error']:.5f}",
+                f"{returns['mean']:.4f} ± {returns['error']:.4f}",
+                ", ".join(f"{row[-1]:g}" for row in published.values()),
+            ]
+        )
+    return (
+        "DiscountingChain, where the best reward, 1.1, is the latest: an agent learns "
+        "its own discount, from .95, in one life of "
+        f"{found['num_updates']:,} updates of {found['num_environments']} episodes. "
+        "Judged by values of its own discount it becomes short-sighted, as published; "
+        "with an outer critic, of a discount of one, it does not. Means of "
+        f"{found['num_seeds']} seeds with standard errors, returns on "
+        f"{found['num_test_episodes']:,} episodes each; published runs had 128 "
+        "episodes an update:\n\n"
+        + table(["", "discount", "return", "published"], rows)
+        + "\n\n![Discount and return by updates]"
+        f"(benchmarks/results/discounting_chain.png)\n\n{versions(found)}."
+    )
+
+
+def cross_domain() -> str:
+    """The rule learned on grids, elsewhere."""
+    found = read("cross_domain")
+
+    def cell(interval):
+        return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+    rows = []
+    for name, one in found["environments"].items():
+        score = one["score"]["learned rule"]
+        rows.append(
+            [
+                name,
+                f"{one['environment_steps']:,}",
+                f"{one['before']:.2f}",
+                *(cell(one["return"][kind]) for kind in ("learned rule", "A2C", "PPO")),
+                "A2C did not learn" if score is None else cell(score),
+            ]
+        )
+    return (
+        f"The rules of {len(found['num_meta_updates'])} of these runs, untouched, in "
+        "environments of other kinds, for networks in place of tables: return at the "
+        f"end of a life, interquartile means of {found['num_agents']} agents per rule "
+        "with 95% bootstrap intervals, each kind of agent tuned for the environment on "
+        "other agents. The score is zero where agents begin, and one where A2C ends:"
+        "\n\n"
+        + table(
+            [
+                "environment",
+                "steps",
+                "before",
+                "learned rule",
+                "A2C",
+                "PPO",
+                "score of the rule",
+            ],
+            rows,
+        )
+        + f"\n\n{versions(found)}."
+    )

@@ -56,6 +56,7 @@ from jaxmeta.evaluation import (
     interquartile_mean,
 )
 from jaxmeta.fit import fit
+from jaxmeta.guard import skip_nonfinite
 from jaxmeta.learner import meta_learner, train
 from jaxmeta.life_curves import life_curves
 from jaxmeta.lifetime_learner import lifetime_learner
@@ -113,6 +114,7 @@ __all__ = [
     "rl2",
     "rollouts",
     "sampling",
+    "skip_nonfinite",
     "tasks",
     "train",
     "trees",

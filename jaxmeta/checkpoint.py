@@ -1,11 +1,13 @@
 """Checkpoints of a training run, by orbax: written whole or not at all."""
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 logger = logging.getLogger(__name__)
@@ -36,8 +38,9 @@ class Checkpoints:
         )
 
     def save(self, step: int, tree: Any) -> None:
-        """Write a pytree of arrays as the checkpoint of ``step``."""
-        self._manager.save(step, args=ocp.args.StandardSave(tree))
+        """Write a pytree of arrays as the checkpoint of ``step``, with its checksum."""
+        kept = {"digest": _digest(tree), "tree": tree}
+        self._manager.save(step, args=ocp.args.StandardSave(kept))
 
     def restore_latest(self, like: Any) -> Any | None:
         """The newest checkpoint that can be read, or None where there is none at all.
@@ -52,7 +55,8 @@ class Checkpoints:
             ValueError: if there are checkpoints but none can be read.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        kept = {"digest": np.zeros(32, np.uint8), "tree": like}
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, kept)
         damaged: list[tuple[int, Exception]] = []
         restored = None
         for step in steps:
@@ -84,8 +88,13 @@ class Checkpoints:
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             given, wanted = found.get(name, "nothing"), _describe(leaf)
             if given != wanted:
+                name = name.removeprefix("tree.")
                 raise ValueError(f"it holds {given} as {name}, expected is {wanted}")
-        return self._manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        args = ocp.args.StandardRestore(abstract)
+        restored: Any = self._manager.restore(step, args=args)
+        if not np.array_equal(restored["digest"], _digest(restored["tree"])):
+            raise ValueError("its values are not those that were saved")
+        return restored["tree"]
 
     def _set_aside(self, damaged: list[tuple[int, Exception]]) -> None:
         self._manager.close()
@@ -115,6 +124,14 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _digest(tree: Any) -> np.ndarray:
+    """SHA-256 of all values, ``[32]`` uint8."""
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        found.update(np.ascontiguousarray(leaf).tobytes())
+    return np.frombuffer(found.digest(), np.uint8)
 
 
 def _describe(leaf: Any) -> str:

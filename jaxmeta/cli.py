@@ -2,17 +2,20 @@
 
 import inspect
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
+from jax.experimental import checkify
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
 from jaxmeta import checks, files, plots, recipes, runs, transfer
+from jaxmeta.interruptions import Interrupted
 
 _USAGE = """usage: jaxmeta COMMAND
 
@@ -48,9 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, TypeError, OSError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except Interrupted as stop:
+        print(f"jaxmeta: {stop}; go on with:\n  {_command(arguments)}", file=sys.stderr)
+        raise SystemExit(128 + stop.number) from None
+    except (FloatingPointError, checkify.JaxRuntimeError) as error:
+        print(f"jaxmeta: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
     except KeyboardInterrupt:
         print("jaxmeta: interrupted; the same command again goes on", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return shlex.join(["jaxmeta", *map(str, arguments)])
 
 
 def _list(arguments: list[str]) -> None:
@@ -87,6 +100,7 @@ def _train(arguments: list[str]) -> None:
         seed: int = 0,
         num_updates: int = recipe.num_updates,
         output: Path | None = None,
+        debug: bool = False,
     ) -> None:
         """Train a recipe.
 
@@ -95,6 +109,8 @@ def _train(arguments: list[str]) -> None:
             num_updates: meta-updates in all.
             output: directory of the run, runs/RECIPE/seed-SEED by default; one that was
                 interrupted is continued.
+            debug: check every operation, slowly, and stop where a NaN is made or
+                something is divided by zero.
         """
 
     prog = f"jaxmeta train {name}"

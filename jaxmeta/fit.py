@@ -1,6 +1,5 @@
 """The host loop of meta-training: progress, metrics, checkpoints, resume."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import checkify
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,12 +16,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from jaxmeta import checks, files
-from jaxmeta.checkpoint import Checkpoints
+from jaxmeta import checks
+from jaxmeta.guard import SKIPPED, Watch, skip_nonfinite
+from jaxmeta.interruptions import Interruptions
 from jaxmeta.learner import train
+from jaxmeta.record import Metrics, Record
 from jaxmeta.types import Info, Key, MetaLearner, MetaState
-
-Metrics = dict[str, Any]
 
 _INIT = np.uint32(2**32 - 1)  # no update has this number
 
@@ -34,6 +34,8 @@ def fit(
     directory: str | Path | None = None,
     chunk_size: int = 10,
     checkpoint_every: int = 50,
+    max_skipped: int = 10,
+    debug: bool = False,
     progress: bool = True,
 ) -> MetaState:
     """Meta-train: jitted chunks of updates, and between them what a host must do.
@@ -46,6 +48,10 @@ def fit(
     learner is the same is your promise: only keys and shapes are checked.
     ``wall_seconds`` counts training and its compilation.
 
+    Updates that would not be finite are skipped (see ``skip_nonfinite``), counted as
+    ``skipped_updates``, and left out of the means. Ctrl-C and SIGTERM let a run with a
+    directory finish its chunk and save the state before it stops.
+
     Args:
         key: of the whole run; the same one must be given to continue it.
         learner: the meta-learner.
@@ -53,6 +59,9 @@ def fit(
         directory: where to keep metrics and checkpoints; nothing is kept without one.
         chunk_size: updates per compiled call.
         checkpoint_every: updates between checkpoints, rounded up to whole chunks.
+        max_skipped: after so many updates in a row that would not be finite, stop.
+        debug: check every operation of the compiled updates, slowly, and stop at the
+            first that makes a NaN or divides by zero.
         progress: show a progress bar.
 
     Returns:
@@ -61,27 +70,39 @@ def fit(
     Raises:
         TypeError: if ``key`` is not a typed key, or a number is not an integer.
         ValueError: if a number is below one, if the directory's run used another key or
-            already went further, or if none of its checkpoints can be read.
+            already went further, if none of its checkpoints can be read, or if another
+            process is training in it.
+        FloatingPointError: if ``max_skipped`` updates in a row would not be finite; the
+            state before them is saved.
+        Interrupted: a KeyboardInterrupt, if a signal asked to stop; the state is saved.
+        checkify.JaxRuntimeError: what ``debug`` finds.
     """
     checks.typed_key(key)
     num_updates = checks.positive_int("num_updates", num_updates)
     chunk_size = checks.positive_int("chunk_size", chunk_size)
     checkpoint_every = checks.positive_int("checkpoint_every", checkpoint_every)
+    watch = Watch(key, learner, checks.positive_int("max_skipped", max_skipped))
+    chunk = _CompiledTrain(key, skip_nonfinite(learner), debug)
     if directory is None:
-        return _run(key, learner, num_updates, chunk_size, None, progress)
-    with _Record(Path(directory), key, checkpoint_every) as record:
-        return _run(key, learner, num_updates, chunk_size, record, progress)
+        return _run(watch, chunk, num_updates, chunk_size, None, None, progress)
+    with (
+        Record(Path(directory), key, checkpoint_every) as record,
+        Interruptions() as asked,
+    ):
+        return _run(watch, chunk, num_updates, chunk_size, record, asked, progress)
 
 
 def _run(
-    key: Key,
-    learner: MetaLearner,
+    watch: Watch,
+    chunk: "_CompiledTrain",
     num_updates: int,
     chunk_size: int,
-    record: "_Record | None",
+    record: Record | None,
+    interruptions: Interruptions | None,
     progress: bool,
 ) -> MetaState:
-    state = learner.init(jax.random.fold_in(key, _INIT))
+    """From the last state that was saved to the end."""
+    state = watch.learner.init(jax.random.fold_in(watch.key, _INIT))
     if record is not None:
         state = record.restore(state)
     step = int(state.step)
@@ -90,7 +111,6 @@ def _run(
             f"num_updates: the run in this directory has made {step} updates already, "
             f"more than the {num_updates} asked for"
         )
-    chunk = _CompiledTrain(key, learner)
     with _progress_bar(progress) as bar:
         row = bar.add_task("compiling", total=num_updates, completed=step)
         while step < num_updates:
@@ -105,96 +125,60 @@ def _run(
             if record is not None:
                 record.write(metrics, state, is_last=step == num_updates)
             bar.update(row, completed=step, description=_describe(metrics))
+            stop = watch.problem(state, np.asarray(info[SKIPPED]))
+            if stop is None and interruptions is not None and step < num_updates:
+                stop = interruptions.stop(step, num_updates)
+            if stop is not None:
+                if record is not None:
+                    record.save(state)
+                raise stop
     return state
+
+
+# Checks of indices fail on some gathers (jax 0.10.2), so these are of floats.
+_FAULTS = checkify.float_checks
 
 
 class _CompiledTrain:
     """``train`` for some number of updates, compiled once per number."""
 
-    def __init__(self, key: Key, learner: MetaLearner):
-        self._key, self._learner = key, learner
-        self._compiled: dict[int, Callable[[Key, MetaState], Any]] = {}
+    def __init__(self, key: Key, learner: MetaLearner, debug: bool):
+        self._key, self._learner, self._debug = key, learner, debug
+        self._compiled: dict[int, Callable[..., Any]] = {}
 
     def prepare(self, state: MetaState, size: int) -> float:
         """Compile if need be, and say how long it took."""
         if size in self._compiled:
             return 0.0
         started = time.perf_counter()
-        function = jax.jit(lambda key, s: train(key, self._learner, s, size))
-        self._compiled[size] = function.lower(self._key, state).compile()
+
+        def function(key: Key, state: MetaState) -> Any:
+            return train(key, self._learner, state, size)
+
+        if self._debug:
+            function = checkify.checkify(function, errors=_FAULTS)
+        self._compiled[size] = jax.jit(function).lower(self._key, state).compile()
         return time.perf_counter() - started
 
     def __call__(self, state: MetaState, size: int) -> tuple[MetaState, Info]:
-        return self._compiled[size](self._key, state)
-
-
-class _Record:
-    """What a run keeps in its directory."""
-
-    def __init__(self, directory: Path, key: Key, checkpoint_every: int):
-        directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / "metrics.jsonl"
-        self._key_data = np.asarray(jax.random.key_data(key))
-        self._every = checkpoint_every
-        self._checkpoints = Checkpoints(directory / "checkpoints")
-        self._steps_before = self._seconds_before = 0
-        self._saved = 0
-
-    def __enter__(self) -> "_Record":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._checkpoints.close()
-
-    def restore(self, state: MetaState) -> MetaState:
-        """The state to continue from; metrics of updates after it are dropped."""
-        like = {"state": state, "key": self._key_data}
-        restored = self._checkpoints.restore_latest(like)
-        if restored is not None:
-            if not np.array_equal(restored["key"], self._key_data):
-                raise ValueError(
-                    f"directory: {self._path.parent} holds a run of another key; give "
-                    "that key to continue it, or another directory"
-                )
-            state = restored["state"]
-        self._saved = int(state.step)
-        rows = files.read_json_lines(self._path)
-        if not all(isinstance(row.get("step"), int) for row in rows):
-            raise ValueError(
-                f"directory: {self._path} holds no metrics of jaxmeta; give another "
-                "directory"
-            )
-        kept = [row for row in rows if row["step"] <= self._saved]
-        files.write_text(self._path, "".join(json.dumps(row) + "\n" for row in kept))
-        if kept:
-            self._steps_before = kept[-1]["environment_steps"]
-            self._seconds_before = kept[-1]["wall_seconds"]
-        return state
-
-    def write(self, metrics: Metrics, state: MetaState, *, is_last: bool) -> None:
-        """Append a line of metrics; save the state if it is time to."""
-        self._steps_before += metrics["environment_steps"]
-        self._seconds_before += metrics["wall_seconds"]
-        metrics = {
-            **metrics,
-            "environment_steps": self._steps_before,
-            "wall_seconds": self._seconds_before,
-        }
-        with self._path.open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
-        step = metrics["step"]
-        if is_last or step - self._saved >= self._every:
-            self._checkpoints.save(step, {"state": state, "key": self._key_data})
-            self._saved = step
+        result = self._compiled[size](self._key, state)
+        if self._debug:
+            error, result = result
+            error.throw()
+        return result
 
 
 def _summarize(
     info: Info, step: int, size: int, seconds: float, compile_seconds: float
 ) -> Metrics:
-    """Means over the updates of a chunk, as plain numbers and lists."""
+    """Means over the updates of a chunk that count, as plain numbers and lists."""
     info = jax.device_get(info)
     environment_steps = int(np.sum(info.pop("environment_steps"), dtype=np.int64))
-    means = {name: np.mean(value, axis=0).tolist() for name, value in info.items()}
+    skipped = np.asarray(info.pop(SKIPPED)) > 0
+    means = {
+        name: None if skipped.all() else np.mean(value[~skipped], axis=0).tolist()
+        for name, value in info.items()
+    }
     return {
         "step": step,
         "environment_steps": environment_steps,
@@ -202,11 +186,14 @@ def _summarize(
         "compile_seconds": compile_seconds,
         "updates_per_second": size / seconds,
         "environment_steps_per_second": environment_steps / seconds,
+        SKIPPED: int(skipped.sum()),
         **means,
     }
 
 
 def _describe(metrics: Metrics) -> str:
+    if metrics["returns"] is None:
+        return "not finite"
     before, after = metrics["returns"][0], metrics["returns"][-1]
     return (
         f"return {before:.2f} -> {after:.2f}, "

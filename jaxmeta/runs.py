@@ -33,6 +33,7 @@ def train(
     seed: int = 0,
     num_updates: int | None = None,
     arguments: dict[str, Any] | None = None,
+    debug: bool = False,
     progress: bool = True,
 ) -> Result:
     """Train a recipe, or go on with it, then evaluate and plot it.
@@ -44,6 +45,7 @@ def train(
         num_updates: meta-updates; the recipe's by default.
         arguments: hyper-parameters that differ from the recipe's defaults; all of them
             are kept in ``config.json``.
+        debug: as in ``fit``.
         progress: show a progress bar.
 
     Returns:
@@ -52,6 +54,7 @@ def train(
     Raises:
         ValueError: if a number is out of range, if the directory belongs to another
             recipe or other settings, or if it holds files that are no run.
+        FloatingPointError, Interrupted, checkify.JaxRuntimeError: as in ``fit``.
     """
     num_updates = recipe.num_updates if num_updates is None else num_updates
     checks.positive_int("num_updates", num_updates)
@@ -63,7 +66,12 @@ def train(
     config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
     _claim(directory, config)
     state = fit(
-        key_fit, experiment.learner, num_updates, directory=directory, progress=progress
+        key_fit,
+        experiment.learner,
+        num_updates,
+        directory=directory,
+        debug=debug,
+        progress=progress,
     )
     return _finish(recipe, directory, config, experiment, state, key_test)
 

@@ -1,4 +1,4 @@
-"""A small run that a test can kill: ``python killable.py DIRECTORY NUM_UPDATES``."""
+"""A run that a test can kill: ``python killable.py DIRECTORY NUM_UPDATES CACHE``."""
 
 import sys
 
@@ -12,8 +12,9 @@ from jaxmeta.fit import fit
 KEY_SEED = 11
 
 
-def learner():
-    tasks = jm.tasks.from_gymnax(MatchProbe(), params={"bit": jm.tasks.choice([0, 1])})
+def learner(environment=None):
+    environment = MatchProbe() if environment is None else environment
+    tasks = jm.tasks.from_gymnax(environment, params={"bit": jm.tasks.choice([0, 1])})
     return jm.maml(
         tasks,
         jm.policies.mlp(tasks.environment, hidden=(4,)),
@@ -39,6 +40,7 @@ def run(directory, num_updates):
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_compilation_cache_dir", sys.argv[3])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    if sys.argv[3] != "none":
+        jax.config.update("jax_compilation_cache_dir", sys.argv[3])
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     run(sys.argv[1], int(sys.argv[2]))

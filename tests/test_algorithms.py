@@ -263,19 +263,21 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
         learned, before = learned.network, before.network
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), before, learned)
     assert all(jax.tree.leaves(moved))
+    update(key, after)
+    assert update._cache_size() == 1  # one trace, and it can be mapped over seeds
+    keys = jax.random.split(key, 2)
+    jax.eval_shape(jax.vmap(lambda key: learner.update(key, learner.init(key))), keys)
 
 
-def has_a_twin(name):
-    """Whether another method is put together of the same parts in the same way."""
-    return name in {"anil", "meta_sgd", "cavia", "emaml", "multitask", "learned_drift"}
+# One of each way a method is put together; the others are among the slow tests.
+OF_A_KIND = {"maml", "maml_trpo", "imaml", "es_maml", "rl2", "pearl", "lpg"}
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow) if has_a_twin(name) else name
+        name if name in OF_A_KIND else pytest.param(name, marks=pytest.mark.slow)
         for name in LEARNERS
-        if name not in VARIANTS
     ],
 )
 def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(name, key):

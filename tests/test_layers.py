@@ -14,7 +14,15 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # Every module or package of the top level, lowest first; one may import those on its
 # own line and those above it.
 LAYERS = [
-    {"types", "distributions", "trees", "checks", "files", "minibatches"},
+    {
+        "types",
+        "distributions",
+        "trees",
+        "checks",
+        "files",
+        "minibatches",
+        "interruptions",
+    },
     {"returns", "optimizers", "environments", "batching", "replay", "hyperparameters"},
     {"tasks", "policies", "decoders"},
     {"rollouts", "bootstrapping", "advantages"},
@@ -37,6 +45,7 @@ LAYERS = [
     },
     {
         "learner",
+        "guard",
         "lifetime_learner",
         "agents",
         "life_curves",
@@ -44,7 +53,7 @@ LAYERS = [
         "diagnostics",
         "references",
     },
-    {"algorithms", "checkpoint", "fit", "comparisons"},
+    {"algorithms", "checkpoint", "record", "fit", "comparisons"},
     {"recipes"},
     {"plots", "runs", "transfer", "cli", "__main__"},
 ]

@@ -9,7 +9,7 @@ from test_cli import fails, jaxmeta
 import jaxmeta as jm
 from jaxmeta import agents, comparisons, recipes, runs, transfer
 from jaxmeta.comparisons import Found
-from jaxmeta.recipes import grid_levels
+from jaxmeta.recipes import grid_levels, gridworld
 
 RUN = [
     "lpg-gridworld",
@@ -55,7 +55,9 @@ def gridworld_optimum():
     return [float(grid_levels.held_out(distribution)[1].mean())] * 11
 
 
-def test_a_rule_is_taken_to_another_environment(run, capsys):
+def test_a_rule_is_taken_to_another_environment(run, capsys, monkeypatch):
+    monkeypatch.setattr(transfer, "ENTROPY_COEFFICIENTS", (0.01,))  # less to compile
+    monkeypatch.setitem(gridworld.AGENT_GRID, "reward_scale", (0.1,))
     jaxmeta("evaluate", run, "--environment=Catch-bsuite", "--horizon=9", *SMALL)
     shown = " ".join(capsys.readouterr().out.split())  # a terminal breaks lines
     assert "Catch-bsuite, return" in shown
@@ -66,9 +68,12 @@ def test_a_rule_is_taken_to_another_environment(run, capsys):
         ends = (row[k] for k in ("low", "interquartile_mean", "high"))
         for low, mean, high in zip(*ends, strict=True):
             assert -1 <= low <= mean <= high <= 1
-    assert found["chosen"]["A2C"]["rate"] == 0.01
-    assert len(found["tuning"]["A2C"]) == 2
-    assert {row["reward_scale"] for row in found["tuning"]["learned rule"]} == {0.1, 1}
+    chosen = {"rate": 0.01, "entropy_coefficient": 0.01}
+    assert found["chosen"] == {
+        "learned rule": {"rate": 0.01, "reward_scale": 0.1},
+        "A2C": chosen,
+        "PPO": chosen,
+    }
 
 
 def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
@@ -91,6 +96,7 @@ def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
     fresh = experiment.learner.init(runs._keys(0)[0]).meta_params
     assert np.any(kernel != fresh["head"]["params"]["kernel"])
     assert isinstance(taken["A2C"][1], agents.Numbers)
+    assert taken["learned rule"][0].inner is not taken["A2C"][0].inner
 
 
 def test_a_rule_is_told_the_discount_it_was_trained_with(monkeypatch):
@@ -132,9 +138,9 @@ def test_what_a_rule_cannot_be_taken_to(options, message, run, capsys):
     assert message in fails(capsys, "evaluate", run, *options)
 
 
-def test_a_run_without_a_rule(tmp_path, capsys):
-    recipe = recipes.get("metagradient-discounting-chain")
-    arguments = {"num_environments": 2}
-    runs.train(recipe, tmp_path / "a", num_updates=1, arguments=arguments)
-    message = fails(capsys, "evaluate", tmp_path / "a", "--environment=CartPole-v1")
+def test_a_run_without_a_rule(run, capsys, monkeypatch):
+    recipe, config, experiment, state = runs.restore(run)
+    other = recipe, config, experiment._replace(agent_in=None), state
+    monkeypatch.setattr(runs, "restore", lambda directory: other)
+    message = fails(capsys, "evaluate", run, "--environment=CartPole-v1")
     assert "meta-params are no learning rule" in message

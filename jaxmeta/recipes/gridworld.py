@@ -30,11 +30,11 @@ def build_lpg(
     num_inner_updates: int = 5,
     size: int = 16,
     num_predictions: int = 4,
-    agent_rate: float = 80.0,
-    outer_rate: float = 3e-3,
+    agent_rate: float = 160.0,
+    outer_rate: float = 1e-3,
     critic_rate: float = 0.1,
     discount: float = 0.97,
-    entropy_coefficient: float = 0.02,
+    entropy_coefficient: float = 0.003,
     lifetime_batch_size: int | None = None,
 ) -> Experiment:
     """Learned policy gradients for tables.
@@ -97,11 +97,11 @@ def build_talpg(
     num_inner_updates: int = 5,
     size: int = 16,
     num_predictions: int = 4,
-    agent_rate: float = 80.0,
-    outer_rate: float = 3e-3,
+    agent_rate: float = 160.0,
+    outer_rate: float = 1e-3,
     critic_rate: float = 0.1,
     discount: float = 0.97,
-    entropy_coefficient: float = 0.02,
+    entropy_coefficient: float = 0.003,
     lifetime_batch_size: int | None = None,
 ) -> Experiment:
     """Temporally-aware LPG for tables, by truncated meta-gradients.
@@ -224,7 +224,7 @@ def _recipe(name: str, method: str, build: Any, expected_time: str) -> Recipe:
         method=method,
         tasks="random grids",
         build=build,
-        num_updates=600,
+        num_updates=2000,
         num_test_tasks=NUM_TEST_LEVELS,
         published={},
         optimum=None,
