@@ -27,7 +27,7 @@ from jaxmeta.recipes import grid_levels
 # What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
 GRID = {
     "A2C": {
-        "rate": (80.0, 160.0, 320.0),
+        "rate": (80.0, 160.0, 320.0, 640.0),
         "entropy_coefficient": (0.0, 0.01),
         "trace_decay": (0.8, 0.95),
     },
