@@ -7,7 +7,11 @@ import re
 from typing import Any
 
 from sections import HERE, between, read, row, table, versions
-from tables_of_rules import held_out_levels, outer_gradients
+from tables_of_rules import (
+    discounting_chain,
+    held_out_levels,
+    outer_gradients,
+)
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
@@ -216,6 +220,7 @@ def render() -> str:
         others,
         outer_gradients,
         held_out_levels,
+        discounting_chain,
     )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
 

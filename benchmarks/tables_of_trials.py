@@ -82,7 +82,7 @@ def finite_mdps() -> str:
         "Finite MDPs of 10 states, 5 actions and 10 steps, the total reward of so many "
         f"episodes, on {first['num_test_tasks']:,} held-out MDPs; `rl2-tabular` is the "
         f"mean of {first['num_seeds']} seeds, with its standard error, after so many "
-        "environment steps, far from what it could learn with more. The strategies "
+        "environment steps. The strategies "
         "know the prior the MDPs are drawn from; the oracle is told the MDP, which no "
         "strategy can equal.\n\n"
         + table(
