@@ -60,6 +60,7 @@ from jaxmeta.guard import skip_nonfinite
 from jaxmeta.learner import meta_learner, train
 from jaxmeta.life_curves import life_curves
 from jaxmeta.lifetime_learner import lifetime_learner
+from jaxmeta.sharding import sharded, task_mesh
 
 __version__ = "0.1.0"
 
@@ -114,7 +115,9 @@ __all__ = [
     "rl2",
     "rollouts",
     "sampling",
+    "sharded",
     "skip_nonfinite",
+    "task_mesh",
     "tasks",
     "train",
     "trees",

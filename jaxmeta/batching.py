@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jaxmeta import checks
+from jaxmeta import checks, sharding
 
 
 def map_tasks(
@@ -15,6 +15,8 @@ def map_tasks(
 
     A piece should fit the fastest memory: on a CPU the intermediates of one task fit
     its caches and those of all tasks do not; an accelerator wants all of them at once.
+    Where the tasks are spread over devices (``sharding.sharded``), each works on its
+    own in pieces of that size.
 
     Args:
         function: takes one task's slice of each of ``batched``.
@@ -26,6 +28,9 @@ def map_tasks(
         The results, stacked along a leading task axis.
     """
     num_tasks = jax.tree.leaves(batched)[0].shape[0]
+    shards = sharding.num_shards(num_tasks)
+    if shards > 1:
+        return _on_each(shards, function, batched, batch_size)
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else num_tasks
     batch_size = checks.positive_int("batch_size", batch_size)
@@ -33,6 +38,25 @@ def map_tasks(
         return jax.vmap(function)(*batched)
     size = None if batch_size == 1 else batch_size
     return jax.lax.map(lambda slices: function(*slices), batched, batch_size=size)
+
+
+def _on_each(
+    shards: int, function: Callable[..., Any], batched: Any, batch_size: int | None
+) -> Any:
+    """``map_tasks`` on every device, for its share of the tasks."""
+
+    def split(leaf):
+        return leaf.reshape(shards, leaf.shape[0] // shards, *leaf.shape[1:])
+
+    def joined(leaf):
+        return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
+
+    parts = sharding.over_tasks(jax.tree.map(split, sharding.over_tasks(batched)))
+    with sharding.apart():
+        results = jax.vmap(
+            lambda *part: map_tasks(function, *part, batch_size=batch_size)
+        )(*parts)
+    return sharding.over_tasks(jax.tree.map(joined, results))
 
 
 def map_when_batched(

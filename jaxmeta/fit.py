@@ -111,7 +111,7 @@ def _run(
             f"num_updates: the run in this directory has made {step} updates already, "
             f"more than the {num_updates} asked for"
         )
-    with _progress_bar(progress) as bar:
+    with _progress_bar(progress and jax.process_index() == 0) as bar:
         row = bar.add_task("compiling", total=num_updates, completed=step)
         while step < num_updates:
             # Chunks end at multiples of their size, wherever the run was resumed.

@@ -5,6 +5,10 @@ import threading
 from types import FrameType
 from typing import Any
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -54,10 +58,14 @@ class Interruptions:
         )
 
     def stop(self, step: int, num_updates: int) -> Interrupted | None:
-        """What to raise, if a signal asked for it."""
-        if self._asked is None:
-            return None
-        return Interrupted(self._asked, step, num_updates)
+        """What to raise, if a signal asked for it.
+
+        Processes that train together stop together, if one of them was asked.
+        """
+        asked = self._asked or 0
+        if jax.process_count() > 1:
+            asked = int(multihost_utils.process_allgather(np.int32(asked)).max())
+        return Interrupted(asked, step, num_updates) if asked else None
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

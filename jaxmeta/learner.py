@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import adaptation, batching, checks, policies, rollouts, trees
+from jaxmeta import adaptation, batching, checks, policies, rollouts, sharding, trees
 from jaxmeta.returns import episode_returns
 from jaxmeta.types import (
     Dataset,
@@ -106,10 +106,16 @@ def meta_learner(
     def init(key: Key) -> MetaState:
         checks.typed_key(key)
         meta_params = trees.strong_types(meta_init(key))
-        return MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
+        return sharding.replicated(
+            MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
+        )
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
+        with sharding.tasks(num_tasks):
+            return sharding.replicated(step(key, state))
+
+    def step(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         key_tasks, key_collect, key_outer = jax.random.split(key, 3)
         drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
         acting, experience = _interact(
@@ -207,7 +213,8 @@ def _interact(
 ) -> tuple[Params, Experience]:
     """The meta-params that acted on each task, ``[M]`` or ``[M, P]``, and how."""
     num_tasks = jax.tree.leaves(drawn)[0].shape[0]
-    keys = jax.random.split(key, num_tasks)
+    keys = sharding.over_tasks(jax.random.split(key, num_tasks))
+    drawn = sharding.over_tasks(drawn)
     if outer.propose is None:
         acting = jax.tree.map(
             lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), meta_params

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxmeta import adaptation, checks, lifetimes, policies, trees
+from jaxmeta import adaptation, checks, lifetimes, policies, sharding, trees
 from jaxmeta.lifetimes import Lifetime
 from jaxmeta.types import (
     Dataset,
@@ -129,13 +129,24 @@ def lifetime_learner(
         first = generation(key_lifetimes, meta_params)
         if lifetime is not None:
             first = _of_all_ages(first, lifetime, num_updates)
-        state = LifetimesState(outer.init(meta_params), start(meta_params, first))
-        return MetaState(meta_params, state, jnp.zeros((), jnp.int32))
+        lives = start(meta_params, first)
+        return placed(meta_params, outer.init(meta_params), lives, jnp.int32(0))
+
+    def placed(meta_params, outer_state, lives, step) -> MetaState:
+        meta_params, outer_state, step = sharding.replicated(
+            (meta_params, outer_state, step)
+        )
+        kept = LifetimesState(outer_state, sharding.over_tasks(lives))
+        return MetaState(meta_params, kept, step)
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
+        with sharding.tasks(num_lifetimes, "num_lifetimes"):
+            return step(key, state)
+
+    def step(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         key_live, key_outer, key_born = jax.random.split(key, 3)
-        keys = jax.random.split(key_live, num_lifetimes)
+        keys = sharding.over_tasks(jax.random.split(key_live, num_lifetimes))
         meta_params, kept = state.meta_params, state.outer_state
         lives, experience, times = go_on(keys, key_outer, meta_params, kept.lives)
         if lifetime is not None:
@@ -151,8 +162,8 @@ def lifetime_learner(
             "returns": lifetimes.mean_returns(experience.window.returns),
             "environment_steps": _counted(times, *sizes),
         }
-        kept = LifetimesState(outer_state, lives)
-        return MetaState(meta_params, kept, state.step + 1), info
+        after = placed(meta_params, outer_state, lives, state.step + 1)
+        return after, sharding.replicated(info)
 
     def collect(key: Key, meta_params: Params, task: Any, *, environment=environment):
         key_born, key_live = jax.random.split(key)

@@ -18,6 +18,9 @@ Metrics = dict[str, Any]
 class Record:
     """What a run keeps in its directory, which is its alone while it is open.
 
+    Several processes that train together (``jax.distributed``) keep one, on a disk that
+    they share.
+
     Args:
         directory: created if missing.
         key: of the run.
@@ -29,9 +32,13 @@ class Record:
 
     def __init__(self, directory: Path, key: Key, checkpoint_every: int):
         directory.mkdir(parents=True, exist_ok=True)
+        # Of several processes that train together the first one keeps the record;
+        # all take part in checkpoints.
+        self._writes = jax.process_index() == 0
         self._lock = FileLock(directory / ".lock")
         try:
-            self._lock.acquire(blocking=False)
+            if self._writes:
+                self._lock.acquire(blocking=False)
         except Timeout:
             raise ValueError(
                 f"directory: another process is training in {directory}; wait until it "
@@ -71,7 +78,9 @@ class Record:
                 "directory"
             )
         kept = [row for row in rows if row["step"] <= self._saved]
-        files.write_text(self._path, "".join(json.dumps(row) + "\n" for row in kept))
+        if self._writes:
+            lines = [json.dumps(row) + "\n" for row in kept]
+            files.write_text(self._path, "".join(lines))
         if kept:
             self._steps_before = kept[-1]["environment_steps"]
             self._seconds_before = kept[-1]["wall_seconds"]
@@ -86,8 +95,9 @@ class Record:
             "environment_steps": self._steps_before,
             "wall_seconds": self._seconds_before,
         }
-        with self._path.open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
+        if self._writes:
+            with self._path.open("a") as file:
+                file.write(json.dumps(metrics) + "\n")
         if is_last or metrics["step"] - self._saved >= self._every:
             self.save(state)
 

@@ -23,7 +23,15 @@ LAYERS = [
         "minibatches",
         "interruptions",
     },
-    {"returns", "optimizers", "environments", "batching", "replay", "hyperparameters"},
+    {
+        "returns",
+        "optimizers",
+        "environments",
+        "sharding",
+        "batching",
+        "replay",
+        "hyperparameters",
+    },
     {"tasks", "policies", "decoders"},
     {"rollouts", "bootstrapping", "advantages"},
     {
