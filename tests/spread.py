@@ -51,10 +51,17 @@ def devices(name, *counts):
     }
 
 
-def processes():
+def processes(directory):
     assert jax.device_count() == 8
     assert jax.local_device_count() == 4
-    return trained(sharded(made("maml")))
+    return fitted(sharded(made("maml")), 3, directory)
+
+
+def fitted(learner, num_updates, directory):
+    key = jax.random.key(SEED)
+    options = {"directory": directory, "chunk_size": 2, "progress": False}
+    state = jm.fit(key, learner, num_updates, **options)
+    return {"leaves": [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(state)]}
 
 
 def flops():
@@ -90,6 +97,10 @@ def uneven():
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    calls = {"processes": lambda *_: processes(), "flops": flops, "uneven": uneven}
+    calls = {
+        "processes": lambda *_: processes(rest[-1]),
+        "flops": flops,
+        "uneven": uneven,
+    }
     found = calls[what](*rest) if what in calls else devices(what, *map(int, rest))
     print(json.dumps(found))

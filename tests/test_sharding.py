@@ -57,9 +57,9 @@ def alone(name):
     return spread.trained(spread.made(name))["leaves"]
 
 
-def assert_same(found, name):
-    """But for the order of sums in float32."""
-    for a, b in zip(found["leaves"], alone(name), strict=True):
+def assert_close(found, expected):
+    """The same, but for the order of sums in float32."""
+    for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
@@ -74,20 +74,27 @@ def test_the_number_of_devices_changes_no_result(name, counts):
     found = ended(started(name, *counts, devices=8))
     assert set(found) == set(map(str, counts))
     for devices, one in found.items():
-        assert_same(one, name)
+        assert_close(one["leaves"], alone(name))
         assert one["compiled"] == 1  # whatever the number of updates
         if METHODS[name] is not None and devices != "1":
             assert one["collectives"] == {"all-reduce": METHODS[name]}
 
 
-def test_two_processes_are_as_good_as_one():
-    """Of four devices each, over loopback."""
+def test_two_processes_are_as_good_as_one(tmp_path):
+    """Of four devices each, over loopback; and one process goes on where they ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    both = [started("processes", number, address, devices=4) for number in (0, 1)]
+    arguments = (address, tmp_path / "together")
+    both = [started("processes", number, *arguments, devices=4) for number in (0, 1)]
+    one = spread.made("maml")
+    expected = spread.fitted(one, 3, tmp_path / "alone")
     for found in [ended(process) for process in both]:
-        assert_same(found, "maml")
+        assert_close(found["leaves"], expected["leaves"])
+    lines = (tmp_path / "together" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 3]
+    ends = [spread.fitted(one, 5, tmp_path / name) for name in ("together", "alone")]
+    assert_close(*(end["leaves"] for end in ends))
 
 
 def test_each_device_works_on_its_own_share():
