@@ -97,10 +97,10 @@ def uneven():
 
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
-    calls = {
-        "processes": lambda *_: processes(rest[-1]),
-        "flops": flops,
-        "uneven": uneven,
-    }
-    found = calls[what](*rest) if what in calls else devices(what, *map(int, rest))
+    if what == "processes":
+        found = processes(rest[-1])
+    elif what in ("flops", "uneven"):
+        found = {"flops": flops, "uneven": uneven}[what]()
+    else:
+        found = devices(what, *map(int, rest))
     print(json.dumps(found))
