@@ -270,16 +270,22 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
 
 
 # One of each way a method is put together; the others are among the slow tests.
-OF_A_KIND = {"maml", "maml_trpo", "imaml", "es_maml", "rl2", "pearl", "lpg"}
+OF_A_KIND = {
+    *("maml", "maml_trpo", "imaml", "es_maml", "cavia"),
+    *("rl2", "multitask", "pearl", "lpg"),
+}
 
 
-@pytest.mark.parametrize(
+of_each_kind = pytest.mark.parametrize(
     "name",
     [
         name if name in OF_A_KIND else pytest.param(name, marks=pytest.mark.slow)
         for name in LEARNERS
     ],
 )
+
+
+@of_each_kind
 def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(name, key):
     """And the update is traced once, whatever the number of updates."""
     learner, update = made(name)
@@ -317,7 +323,9 @@ def test_learning_rates_can_be_vmapped(argument, key):
     assert any(np.any(leaf[0] != leaf[1]) for leaf in jax.tree.leaves(together))
 
 
-def test_evaluation_has_a_row_per_task_and_a_column_per_update(name, learner, key):
+@of_each_kind
+def test_evaluation_has_a_row_per_task_and_a_column_per_update(name, key):
+    learner, _ = made(name)
     meta_params = learner.init(key).meta_params
     tasks, (low, high) = tasks_of(name), RANGE.get(name, (0, 5))
     if name in LIVING:
