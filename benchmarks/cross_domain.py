@@ -35,7 +35,8 @@ SETTINGS = {
     "Acrobot-v1": Setting(500, 500),
     "Catch-bsuite": Setting(9, 500),
     "DeepSea-bsuite": Setting(8, 500),
-    "SpaceInvaders-MinAtar": Setting(500, 2000),
+    "Breakout-MinAtar": Setting(500, 500),
+    "SpaceInvaders-MinAtar": Setting(500, 500),
 }
 NUM_TUNING_AGENTS = 4
 
@@ -113,12 +114,12 @@ def measure(name: str, setting: Setting, rules: dict, given: Any) -> dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR")
-    parser.add_argument("--environments", nargs="+", default=list(SETTINGS)[:4])
+    parser.add_argument("--environments", nargs="+", default=list(SETTINGS))
     parser.add_argument("--num-updates", type=int, help="in place of the settings'")
     parser.add_argument("--num-agents", type=int, default=16)
     parser.add_argument("--num-environments", type=int, default=16)
     parser.add_argument("--length", type=int, default=20)
-    parser.add_argument("--label", default="", help="to keep the result under")
+    parser.add_argument("--join", action="store_true", help="keep other environments")
     given = parser.parse_args()
     restored = {one: runs.restore(Path(one)) for one in given.directories}
     rules = {
@@ -126,26 +127,29 @@ def main() -> None:
         for one, (_, _, experiment, state) in restored.items()
     }
     results = {}
-    started = time.perf_counter()
     for name in given.environments:
+        started = time.perf_counter()
         setting = SETTINGS[name]
         if given.num_updates is not None:
             setting = setting._replace(num_updates=given.num_updates)
         results[name] = measure(name, setting, rules, given)
+        results[name]["seconds"] = time.perf_counter() - started
         print(name, results[name]["return"], results[name]["score"], flush=True)
-    harness.save(
-        f"cross_domain{given.label}",
+    command = (
         f"python benchmarks/cross_domain.py {' '.join(given.directories)} "
-        f"--environments {' '.join(given.environments)} --num-agents "
-        f"{given.num_agents}"
+        f"--num-agents {given.num_agents}"
         + (f" --num-updates {given.num_updates}" if given.num_updates else "")
-        + (f" --label {given.label}" if given.label else ""),
+    )
+    if given.join:
+        results = {**harness.load("cross_domain", command)["environments"], **results}
+    harness.save(
+        "cross_domain",
+        command,
         recipes=[recipe.name for recipe, *_ in restored.values()],
         num_meta_updates=[int(state.step) for *_, state in restored.values()],
         num_agents=given.num_agents,
         num_environments=given.num_environments,
         length=given.length,
-        seconds=time.perf_counter() - started,
         environments=results,
     )
 

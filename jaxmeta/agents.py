@@ -1,6 +1,6 @@
 """Agents that live in one task: who acts, and by which rule it learns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ from gymnax.environments import spaces
 
 from jaxmeta import advantages, checks, inner, losses, policies, trees
 from jaxmeta.learned_rules import Rule
-from jaxmeta.types import Environment, Inner, Policy
+from jaxmeta.types import Environment, Inner, Params, Policy
 
 
 class Agent(NamedTuple):
@@ -36,6 +36,39 @@ class Numbers(NamedTuple):
     rate: Any = 1e-3
     entropy_coefficient: Any = 0.01
     trace_decay: Any = 0.95
+
+
+class Tuned(NamedTuple):
+    """The meta-params of an agent by a learned rule that leaves numbers open.
+
+    Attributes:
+        rule: its own meta-params.
+        numbers: by name.
+    """
+
+    rule: Params
+    numbers: dict[str, Any]
+
+
+def with_numbers(make: Callable[..., Agent], numbers: Mapping[str, float]) -> Agent:
+    """An agent whose numbers are meta-params, ``Tuned``: one program serves them all.
+
+    Args:
+        make: ``(**numbers) -> Agent``; who acts must not depend on them.
+        numbers: any that are allowed, to make the policy by.
+    """
+
+    def init(key, meta_params):
+        return make(**meta_params.numbers).inner.init(key, meta_params.rule)
+
+    def update(key, meta_params, state, batch):
+        learns = make(**meta_params.numbers).inner
+        return learns.update(key, meta_params.rule, state, batch)
+
+    def params(meta_params, state):
+        return make(**meta_params.numbers).inner.params(meta_params.rule, state)
+
+    return Agent(make(**numbers).policy, Inner(init, update, params))
 
 
 def ruled(

@@ -1,6 +1,7 @@
 """A learned rule in environments it was not learned in, beside rules that are known."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -171,10 +172,13 @@ def learned_kind(
     if "rate" in grid:
         grid["rate"] = _checked(rates)
 
-    def made(numbers):
-        return agent_in(distribution, hidden, num_updates, **numbers), meta_params
+    make = partial(agent_in, distribution, hidden, num_updates)
+    agent = agents.with_numbers(make, {name: row[0] for name, row in grid.items()})
 
-    made({name: values[0] for name, values in grid.items()})  # does it fit?
+    def made(numbers):
+        given = {name: jnp.float32(value) for name, value in numbers.items()}
+        return agent, agents.Tuned(meta_params, given)
+
     return Kind(made, grid)
 
 

@@ -89,7 +89,7 @@ def test_it_is_the_rule_of_the_run_that_agents_learn_by(run, monkeypatch):
     found = transfer.evaluate(run, "CartPole-v1", num_updates=10)
     assert found["score"] == dict.fromkeys(taken)  # A2C has not learned
     _, _, experiment, state = runs.restore(run)
-    _, params = taken["learned rule"]
+    params = taken["learned rule"][1].rule
     kernel = params["head"]["params"]["kernel"]
     kept = state.meta_params["head"]["params"]["kernel"]
     np.testing.assert_array_equal(kernel, kept)
