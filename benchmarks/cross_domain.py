@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmeta as jm
-from jaxmeta import comparisons, runs, transfer
+from jaxmeta import agents, comparisons, runs, transfer
 
 
 class Setting(NamedTuple):
@@ -65,8 +65,10 @@ def measure(name: str, setting: Setting, rules: dict, given: Any) -> dict[str, A
         "num_environments": given.num_environments,
         "length": given.length,
     }
-    options = {"hidden": setting.hidden, "rates": transfer.RATES}
-    kinds = transfer.known_kinds(distribution, **options, **sizes)
+    options = {"hidden": setting.hidden, "rates": agents.RATES}
+    kinds = transfer.known_kinds(
+        distribution, num_environments=given.num_environments, **options
+    )
     for directory, (experiment, meta_params) in rules.items():
         kinds[directory] = transfer.learned_kind(
             experiment,

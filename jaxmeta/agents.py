@@ -11,6 +11,8 @@ from jaxmeta import advantages, checks, inner, losses, policies, trees
 from jaxmeta.learned_rules import Rule
 from jaxmeta.types import Environment, Inner, Params, Policy
 
+RATES = (1e-3, 3e-3, 1e-2)  # of Adam, to choose from for networks
+
 
 class Agent(NamedTuple):
     """An agent.

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class Checkpoints:
         for path, leaf in jax.tree_util.tree_leaves_with_path(abstract):
             name = jax.tree_util.keystr(path, simple=True, separator=".")
             given, wanted = found.get(name, "nothing"), _describe(leaf)
+            if name == "digest" and given == "nothing":
+                raise ValueError("it was written by an older version of jaxmeta")
             if given != wanted:
                 name = name.removeprefix("tree.")
                 raise ValueError(f"it holds {given} as {name}, expected is {wanted}")
@@ -98,6 +101,13 @@ class Checkpoints:
 
     def _set_aside(self, damaged: list[tuple[int, Exception]]) -> None:
         self._manager.close()
+        if jax.process_index() == 0:  # the others see the same disk
+            self._move(damaged)
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+        self._manager = self._open()
+
+    def _move(self, damaged: list[tuple[int, Exception]]) -> None:
         aside = self._directory.with_name(self._directory.name + "-damaged")
         aside.mkdir(exist_ok=True)
         for step, error in damaged:
@@ -113,7 +123,6 @@ class Checkpoints:
                 _first_line(error),
                 target,
             )
-        self._manager = self._open()
 
     def close(self) -> None:
         """Release what orbax holds."""
@@ -130,6 +139,9 @@ def _digest(tree: Any) -> np.ndarray:
     """SHA-256 of all values, ``[32]`` uint8."""
     found = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            # Spread over processes, all of which come here.
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
         found.update(np.ascontiguousarray(leaf).tobytes())
     return np.frombuffer(found.digest(), np.uint8)
 

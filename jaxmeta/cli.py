@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from jaxmeta import checks, files, plots, recipes, runs, transfer
+from jaxmeta import agents, checks, files, plots, recipes, runs, transfer
 from jaxmeta.interruptions import Interrupted
 
 _USAGE = """usage: jaxmeta COMMAND
@@ -48,15 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             near = checks.nearest(name, commands)
             raise ValueError(f"no command {name!r}.{near}\n\n{_USAGE}")
         commands[name](rest)
+    except (FloatingPointError, checkify.JaxRuntimeError) as error:  # a ValueError
+        print(f"jaxmeta: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
     except (ValueError, TypeError, OSError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except Interrupted as stop:
         print(f"jaxmeta: {stop}; go on with:\n  {_command(arguments)}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
-    except (FloatingPointError, checkify.JaxRuntimeError) as error:
-        print(f"jaxmeta: {error}", file=sys.stderr)
-        raise SystemExit(1) from error
     except KeyboardInterrupt:
         print("jaxmeta: interrupted; the same command again goes on", file=sys.stderr)
         raise SystemExit(130) from None
@@ -137,7 +137,7 @@ def _evaluate(arguments: list[str]) -> None:
         num_environments: int = 16,
         length: int = 20,
         hidden: tuple[int, ...] = (64, 64),
-        rates: tuple[float, ...] = transfer.RATES,
+        rates: tuple[float, ...] = agents.RATES,
         horizon: int | None = None,
     ) -> dict[str, Any]:
         """Evaluate the newest checkpoint of a run on held-out tasks again.

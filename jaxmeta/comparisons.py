@@ -83,8 +83,8 @@ def tune(
         }
         for option in options
     ]
-    best = max(range(len(rows)), key=lambda row: rows[row]["return"])
-    return options[best], rows
+    returns = np.array([row["return"] for row in rows])
+    return options[int(np.argmax(np.nan_to_num(returns, nan=-np.inf)))], rows
 
 
 def compare(
@@ -142,12 +142,13 @@ def _lives(key, distribution, kind, numbers, *, num_agents, **sizes):
 def normalised(found: Mapping[str, Found]) -> dict[str, Interval | None]:
     """Scores at the end of life: zero is what agents begin with, one what A2C reaches.
 
-    None for all where A2C has not learned, as then there is nothing to measure by.
+    None for all where A2C has not learned, as then there is nothing to measure by. The
+    intervals are those of the agents scored: zero and one are taken as they are.
     """
     reference = found["A2C"].curves
     begun = interquartile_mean(jnp.asarray(reference[:, 0]))
     reached = interval(reference[:, -1])
-    if reached.low <= begun:
+    if not reached.low > begun:
         return dict.fromkeys(found)
     return {
         name: interval((row.curves[:, -1] - begun) / (reached.mean - begun))

@@ -72,8 +72,8 @@ def fit(
         ValueError: if a number is below one, if the directory's run used another key or
             already went further, if none of its checkpoints can be read, or if another
             process is training in it.
-        FloatingPointError: if ``max_skipped`` updates in a row would not be finite; the
-            state before them is saved.
+        FloatingPointError: if ``max_skipped`` updates in a row would not be finite;
+            with a directory, the state before them is saved.
         Interrupted: a KeyboardInterrupt, if a signal asked to stop; the state is saved.
         checkify.JaxRuntimeError: what ``debug`` finds.
     """
@@ -126,7 +126,7 @@ def _run(
                 record.write(metrics, state, is_last=step == num_updates)
             bar.update(row, completed=step, description=_describe(metrics))
             stop = watch.problem(state, np.asarray(info[SKIPPED]))
-            if stop is None and interruptions is not None and step < num_updates:
+            if stop is None and interruptions is not None:
                 stop = interruptions.stop(step, num_updates)
             if stop is not None:
                 if record is not None:

@@ -23,7 +23,8 @@ def skip_nonfinite(learner: MetaLearner) -> MetaLearner:
     else is in the info of such an update means nothing.
 
     Entries that were not finite before, such as bounds kept in an environment's state,
-    do not count. Where every update is finite, states are the same to the bit.
+    do not count. Where every update is finite, states are the same to the bit. The
+    state before an update is kept until its end, so a replay is copied in each.
 
     Args:
         learner: to guard.
@@ -35,7 +36,10 @@ def skip_nonfinite(learner: MetaLearner) -> MetaLearner:
         gone = [jnp.any(_gone(old, new)) for old, new in pairs if _is_float(new)]
         fine = ~jnp.any(jnp.stack([jnp.zeros((), bool), *gone]))
         kept = trees.where(fine, after, state)._replace(step=after.step)
-        return kept, {**info, SKIPPED: (~fine).astype(jnp.int32)}
+        skipped = (~fine).astype(jnp.int32)
+        if SKIPPED in info:  # guarded twice
+            skipped = jnp.maximum(skipped, info[SKIPPED])
+        return kept, {**info, SKIPPED: skipped}
 
     return learner._replace(update=update)
 
@@ -62,34 +66,33 @@ class Watch:
             state: after the updates.
             skipped: ``[n]``, whether each of them was skipped.
         """
-        most = self._in_a_row
+        step, in_a_row = int(state.step), 0
         for one in skipped:
             self._in_a_row = self._in_a_row + 1 if one else 0
-            most = max(most, self._in_a_row)
+            in_a_row = max(in_a_row, self._in_a_row)
         if not np.any(skipped):
             return None
-        step = int(state.step)
         logger.warning(
             "%d of the %d updates up to %d would not be finite and were skipped",
             np.sum(skipped),
             len(skipped),
             step,
         )
-        if most < self._limit:
+        if in_a_row < self._limit:
             return None
-        # Those before it kept the state, so only its step is not what it was.
-        last = step - 1 - int(np.argmax(skipped[::-1]))
-        bad = self._diagnose(last, state._replace(step=jnp.int32(last)))
+        found = ""
+        if self._in_a_row:  # the state is still the one it was tried from
+            before = state._replace(step=state.step - 1)
+            found = f" Not finite in the last: {self._diagnose(before)}."
         return FloatingPointError(
-            f"{most} updates in a row, the last of them update {last}, would not be "
-            "finite, so training stopped; the state is the last that is. Not finite in "
-            f"a trial of that update: {bad}. debug finds the operation"
+            f"training stopped after {step} updates: {in_a_row} of them in a row would "
+            f"not be finite and were skipped.{found} debug finds the operation"
         )
 
-    def _diagnose(self, step: int, state: MetaState) -> str:
-        """What is not finite, in words: paths in the state and its info."""
+    def _diagnose(self, state: MetaState) -> str:
+        """What of its update is not finite: paths in the info and the next state."""
         update = jax.jit(self.learner.update)
-        after, info = update(jax.random.fold_in(self.key, step), state)
+        after, info = update(jax.random.fold_in(self.key, state.step), state)
         rows = zip(
             trees.paths(after._asdict()),
             jax.tree.leaves(state._asdict()),
@@ -104,8 +107,6 @@ class Watch:
         names += [
             path for path, old, new in rows if _is_float(new) and _gone(old, new).any()
         ]
-        if not names:
-            return "nothing, as the state has changed since"
         rest = f" and {len(names) - 8} more" if len(names) > 8 else ""
         return ", ".join(names[:8]) + rest
 

@@ -1,5 +1,6 @@
 """Signals that ask a run to stop: it does so where nothing is lost."""
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -51,11 +52,11 @@ class Interruptions:
         del frame
         self._asked = number
         self._restore()
-        print(
+        message = (
             f"\n{signal.Signals(number).name}: stopping after this chunk of updates; "
-            "once more stops at once",
-            flush=True,
+            "once more stops at once\n"
         )
+        os.write(2, message.encode())  # print may be in the middle of another one
 
     def stop(self, step: int, num_updates: int) -> Interrupted | None:
         """What to raise, if a signal asked for it.
@@ -65,12 +66,18 @@ class Interruptions:
         asked = self._asked or 0
         if jax.process_count() > 1:
             asked = int(multihost_utils.process_allgather(np.int32(asked)).max())
-        return Interrupted(asked, step, num_updates) if asked else None
+        if not asked:
+            return None
+        self._asked = None
+        return Interrupted(asked, step, num_updates)
 
     def _restore(self) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # one that was not set by Python cannot be
+                signal.signal(number, handler)
         self._before = {}
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._restore()
+        if self._asked is not None and kind is None:  # it came too late for ``stop``
+            signal.raise_signal(self._asked)

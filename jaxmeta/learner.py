@@ -106,9 +106,8 @@ def meta_learner(
     def init(key: Key) -> MetaState:
         checks.typed_key(key)
         meta_params = trees.strong_types(meta_init(key))
-        return sharding.replicated(
-            MetaState(meta_params, outer.init(meta_params), jnp.zeros((), jnp.int32))
-        )
+        state = MetaState(meta_params, outer.init(meta_params), jnp.int32(0))
+        return sharding.replicated(state)
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)

@@ -109,10 +109,12 @@ def _draw_references(axes: Axes, runs: list[Run]) -> None:
 
 
 def _draw_learning(axes: Axes, run: Run, color: str, *, alone: bool) -> None:
-    if not run.metrics:
+    # Chunks of updates that were all skipped have none.
+    rows = [row for row in run.metrics if row["returns"] is not None]
+    if not rows:
         return
-    steps = [row["environment_steps"] for row in run.metrics]
-    returns = np.asarray([row["returns"] for row in run.metrics])
+    steps = [row["environment_steps"] for row in rows]
+    returns = np.asarray([row["returns"] for row in rows])
     before, after = None, run.label
     if alone:
         before, after = _ENDS.get(_unit(run), _WINDOW_ENDS)
@@ -129,7 +131,7 @@ def _draw_traces(panels: Any, runs: list[Run], names: list[str]) -> None:
     """How numbers that are learned move, each in its own units."""
     for axes, name in zip(panels, names, strict=True):
         for i, run in enumerate(runs):
-            rows = [row for row in run.metrics if name in row]
+            rows = [row for row in run.metrics if row.get(name) is not None]
             axes.plot(
                 [row["environment_steps"] for row in rows],
                 [row[name] for row in rows],

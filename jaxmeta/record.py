@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 from filelock import FileLock, Timeout
+from jax.experimental import multihost_utils
 
 from jaxmeta import files
 from jaxmeta.checkpoint import Checkpoints
@@ -36,21 +37,34 @@ class Record:
         # all take part in checkpoints.
         self._writes = jax.process_index() == 0
         self._lock = FileLock(directory / ".lock")
-        try:
-            if self._writes:
-                self._lock.acquire(blocking=False)
-        except Timeout:
+        if not self._acquired():
             raise ValueError(
                 f"directory: another process is training in {directory}; wait until it "
                 "ends, or give another directory"
-            ) from None
+            )
         self.directory = directory
         self._path = directory / "metrics.jsonl"
         self._key_data = np.asarray(jax.random.key_data(key))
         self._every = checkpoint_every
-        self._checkpoints = Checkpoints(directory / "checkpoints")
+        try:
+            self._checkpoints = Checkpoints(directory / "checkpoints")
+        except BaseException:
+            self._lock.release()
+            raise
         self._steps_before = self._seconds_before = 0
         self._saved = 0
+
+    def _acquired(self) -> bool:
+        """Whether the directory is ours, as the process that writes found."""
+        found = True
+        if self._writes:
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout:
+                found = False
+        if jax.process_count() > 1:
+            found = bool(multihost_utils.broadcast_one_to_all(np.int32(found)))
+        return found
 
     def __enter__(self) -> "Record":
         return self

@@ -43,10 +43,12 @@ def sharded(learner: MetaLearner, mesh: Mesh | None = None) -> MetaLearner:
     over all of them makes the meta-gradient: the batch is that of the learner, however
     many devices there are, and so are the results, but for the order of sums. The
     meta-params are on every device, agents that live on where they live. Only ``init``
-    and ``update`` differ.
+    and ``update`` differ. What works on some of the tasks (the curvature of
+    ``outer.trust_region``) or on all at once (minibatches, replays) is right but gains
+    less.
 
     Args:
-        learner: whose number of tasks is a multiple of the number of devices.
+        learner: made by jaxmeta; its number of tasks is a multiple of that of devices.
         mesh: by default ``task_mesh()``.
 
     Raises:

@@ -15,7 +15,6 @@ from jaxmeta.comparisons import Kind
 from jaxmeta.recipes.types import Experiment
 from jaxmeta.types import Environment, Params, TaskDistribution
 
-RATES = (1e-3, 3e-3, 1e-2)
 ENTROPY_COEFFICIENTS = (0.0, 0.01)
 
 
@@ -30,7 +29,7 @@ def evaluate(
     num_environments: int = 16,
     length: int = 20,
     hidden: tuple[int, ...] = (64, 64),
-    rates: tuple[float, ...] = RATES,
+    rates: tuple[float, ...] = agents.RATES,
     horizon: int | None = None,
 ) -> dict[str, Any]:
     """Take the rule of a run to any gymnax environment, beside tuned A2C and PPO.
@@ -74,7 +73,9 @@ def evaluate(
         "num_environments": num_environments,
         "length": length,
     }
-    known = known_kinds(distribution, hidden=hidden, rates=rates, **sizes)
+    known = known_kinds(
+        distribution, hidden=hidden, rates=rates, num_environments=num_environments
+    )
     rule = learned_kind(
         experiment,
         state.meta_params,
@@ -126,10 +127,8 @@ def known_kinds(
     hidden: tuple[int, ...],
     rates: Sequence[float],
     num_environments: int,
-    **sizes: int,
 ) -> dict[str, Kind]:
     """A2C and PPO, to be tuned over ``rates`` and ``ENTROPY_COEFFICIENTS``."""
-    del sizes
     if num_environments % 4:
         raise ValueError(
             "num_environments must be a multiple of 4, as PPO splits them, got "

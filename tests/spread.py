@@ -54,14 +54,19 @@ def devices(name, *counts):
 def processes(directory):
     assert jax.device_count() == 8
     assert jax.local_device_count() == 4
-    return fitted(sharded(made("maml")), 3, directory)
+    found = {}
+    for name in ("maml", "lpg"):
+        found[name] = fitted(sharded(made(name)), 3, f"{directory}/{name}")
+    return found
 
 
 def fitted(learner, num_updates, directory):
     key = jax.random.key(SEED)
     options = {"directory": directory, "chunk_size": 2, "progress": False}
     state = jm.fit(key, learner, num_updates, **options)
-    return {"leaves": [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(state)]}
+    # Lifetimes are spread over processes, and compared when they are restored.
+    leaves = jax.tree.leaves(state.meta_params)
+    return {"leaves": [np.asarray(leaf).tolist() for leaf in leaves]}
 
 
 def flops():

@@ -52,6 +52,12 @@ def test_an_update_that_is_not_finite_changes_nothing_but_the_step(value, key):
     assert np.any(before != now)
 
 
+def test_a_learner_that_is_guarded_already_is_counted_all_the_same():
+    guarded = jm.skip_nonfinite(poisoned(range(100)))
+    with pytest.raises(FloatingPointError, match="4 of them in a row"):
+        fit(KEY, guarded, 40, chunk_size=4, max_skipped=3, progress=False)
+
+
 def test_where_all_is_finite_the_guard_changes_no_bit(key):
     one = learner()
 
@@ -104,7 +110,7 @@ def test_too_many_in_a_row_stop_a_run_that_keeps_its_last_good_state(tmp_path):
     with pytest.raises(FloatingPointError) as found:
         fit(KEY, poisoned(range(3, 100)), 40, max_skipped=6, **options)
     message = str(found.value)
-    assert "9 updates in a row, the last of them update 11" in message
+    assert "stopped after 12 updates: 9 of them in a row would not be finite" in message
     assert "meta_params/params/policy_0/bias" in message
     assert "info/returns" in message
     # The state after three updates, with the steps it was tried in.

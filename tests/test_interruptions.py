@@ -35,14 +35,14 @@ def stopping_at(step, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_chunk_end_and_saves_it(number, tmp_path, capsys):
+def test_a_signal_lets_the_chunk_end_and_saves_it(number, tmp_path, capfd):
     before = signal.getsignal(number)
     options = {"chunk_size": 3, "directory": tmp_path, "progress": False}
     with pytest.raises(Interrupted, match="after 6 of 20 meta-updates") as found:
         fit(KEY, stopping_at(4, number), 20, **options)
     assert found.value.number == number
     assert isinstance(found.value, KeyboardInterrupt)
-    assert "once more stops at once" in capsys.readouterr().out
+    assert "once more stops at once" in capfd.readouterr().err
     assert signal.getsignal(number) is before
     state = run(tmp_path, 20)
     jax.tree.map(np.testing.assert_array_equal, state, run(tmp_path / "whole", 20))
@@ -57,10 +57,29 @@ def test_a_second_signal_stops_at_once():
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_run_that_is_done_is_not_interrupted(tmp_path):
+def test_a_run_that_ends_with_its_chunk_says_so_too(tmp_path):
+    """Or what comes after it would go on as if nobody had asked."""
     options = {"chunk_size": 3, "directory": tmp_path, "progress": False}
-    state = fit(KEY, stopping_at(5, signal.SIGTERM), 6, **options)
-    assert int(state.step) == 6
+    with pytest.raises(Interrupted, match="after 6 of 6 meta-updates"):
+        fit(KEY, stopping_at(5, signal.SIGTERM), 6, **options)
+    assert int(run(tmp_path, 6).step) == 6
+
+
+def test_a_signal_that_comes_too_late_is_passed_on():
+    with pytest.raises(KeyboardInterrupt), Interruptions():
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_lock_is_let_go_where_the_run_cannot_start(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxmeta.record.Checkpoints", broken)
+        with pytest.raises(OSError, match="no space left") as kept:
+            run(tmp_path, 3)
+    assert kept.tb is not None  # as a notebook keeps it
+    assert int(run(tmp_path, 3).step) == 3
 
 
 def test_two_runs_do_not_share_a_directory(tmp_path):

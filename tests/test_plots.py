@@ -40,6 +40,18 @@ def test_every_line_is_seen(columns, rows, num_runs):
     assert any(set(line.get_ydata()) == {6.5} for line in adaptation.lines)
 
 
+def test_chunks_of_skipped_updates_leave_a_gap():
+    broken = run(3, 4)
+    broken.metrics[1].update(returns=None, discount=None)
+    broken.metrics[2].update(discount=0.5)
+    broken.result["traces"] = ["discount"]
+    learning, *_ = plots.picture([broken]).axes
+    assert all(len(line.get_xdata()) == 3 for line in learning.lines)
+    nothing = run(3, 1)
+    nothing.metrics[0].update(returns=None)
+    plots.picture([nothing])
+
+
 def test_references_of_the_same_values_can_be_told_apart():
     _, adaptation = plots.picture([run(1, 1, optimum=False)]).axes
     lines = [line for line in adaptation.lines if "published" in str(line.get_label())]

@@ -87,14 +87,20 @@ def test_two_processes_are_as_good_as_one(tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     arguments = (address, tmp_path / "together")
     both = [started("processes", number, *arguments, devices=4) for number in (0, 1)]
-    one = spread.made("maml")
-    expected = spread.fitted(one, 3, tmp_path / "alone")
-    for found in [ended(process) for process in both]:
-        assert_close(found["leaves"], expected["leaves"])
-    lines = (tmp_path / "together" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [2, 3]
-    ends = [spread.fitted(one, 5, tmp_path / name) for name in ("together", "alone")]
-    assert_close(*(end["leaves"] for end in ends))
+    ended_with = [ended(process) for process in both]
+    for name in ("maml", "lpg"):
+        one = spread.made(name)
+        expected = spread.fitted(one, 3, tmp_path / "alone" / name)
+        for found in ended_with:
+            assert_close(found[name]["leaves"], expected["leaves"])
+        directory = tmp_path / "together" / name
+        lines = (directory / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["step"] for line in lines] == [2, 3]
+        ends = [
+            spread.fitted(one, 5, tmp_path / which / name)
+            for which in ("together", "alone")
+        ]
+        assert_close(*(end["leaves"] for end in ends))
 
 
 def test_each_device_works_on_its_own_share():

@@ -6,7 +6,7 @@ from typing import Any
 import optax
 
 from jaxmeta import learned_optimizers, losses, policies
-from jaxmeta.agents import Agent
+from jaxmeta.agents import RATES, Agent
 from jaxmeta.algorithms import learned_drift, learned_optimizer
 from jaxmeta.recipes.grid_levels import (
     NUM_TEST_LEVELS,
@@ -22,7 +22,7 @@ Make = Callable[[TaskDistribution, tuple[int, ...], float, int], MetaLearner]
 
 
 # For agents in other environments, where the rule leaves it open.
-RATES = {"rate": (1e-3, 3e-3, 1e-2)}
+AGENT_GRID = {"rate": RATES}
 
 
 def build_open(
@@ -151,7 +151,7 @@ def build_drift(
 
     sizes = (lifetime, num_environments, length)
     return _experiment(
-        levels_of(levels, horizon), make, hidden, agent_rate, sizes, RATES
+        levels_of(levels, horizon), make, hidden, agent_rate, sizes, AGENT_GRID
     )
 
 

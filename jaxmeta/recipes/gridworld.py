@@ -16,7 +16,7 @@ from jaxmeta.recipes.types import Experiment, Recipe
 from jaxmeta.types import Environment
 
 # Of agents in other environments, whose rewards may be larger than those of the levels.
-AGENT_GRID = {"rate": (1e-3, 3e-3, 1e-2), "reward_scale": (0.1, 1.0)}
+AGENT_GRID = {"rate": agents.RATES, "reward_scale": (0.1, 1.0)}
 
 
 def build_lpg(
