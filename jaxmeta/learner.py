@@ -111,10 +111,6 @@ def meta_learner(
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
-        with sharding.tasks(num_tasks):
-            return sharding.replicated(step(key, state))
-
-    def step(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         key_tasks, key_collect, key_outer = jax.random.split(key, 3)
         drawn = jax.vmap(tasks.sample)(jax.random.split(key_tasks, num_tasks))
         acting, experience = _interact(
@@ -136,7 +132,8 @@ def meta_learner(
             "returns": jnp.mean(returns, axis=0),
             "environment_steps": jnp.asarray(steps, jnp.int32),
         }
-        return MetaState(meta_params, outer_state, state.step + 1), info
+        after = MetaState(meta_params, outer_state, state.step + 1)
+        return sharding.replicated((after, info))
 
     def probe(key: Key) -> Any:
         meta_params = init(key).meta_params
@@ -146,7 +143,7 @@ def meta_learner(
     jax.eval_shape(probe, jax.random.key(0))  # parts that do not fit fail here and now
     return MetaLearner(
         init,
-        update,
+        sharding.spread(update, num_tasks),
         collect,
         adapt,
         policy,

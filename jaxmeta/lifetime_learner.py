@@ -130,21 +130,10 @@ def lifetime_learner(
         if lifetime is not None:
             first = _of_all_ages(first, lifetime, num_updates)
         lives = start(meta_params, first)
-        return placed(meta_params, outer.init(meta_params), lives, jnp.int32(0))
-
-    def placed(meta_params, outer_state, lives, step) -> MetaState:
-        meta_params, outer_state, step = sharding.replicated(
-            (meta_params, outer_state, step)
-        )
-        kept = LifetimesState(outer_state, sharding.over_tasks(lives))
-        return MetaState(meta_params, kept, step)
+        return _placed(meta_params, outer.init(meta_params), lives, jnp.int32(0))
 
     def update(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         checks.typed_key(key)
-        with sharding.tasks(num_lifetimes, "num_lifetimes"):
-            return step(key, state)
-
-    def step(key: Key, state: MetaState) -> tuple[MetaState, Info]:
         key_live, key_outer, key_born = jax.random.split(key, 3)
         keys = sharding.over_tasks(jax.random.split(key_live, num_lifetimes))
         meta_params, kept = state.meta_params, state.outer_state
@@ -162,7 +151,7 @@ def lifetime_learner(
             "returns": lifetimes.mean_returns(experience.window.returns),
             "environment_steps": _counted(times, *sizes),
         }
-        after = placed(meta_params, outer_state, lives, state.step + 1)
+        after = _placed(meta_params, outer_state, lives, state.step + 1)
         return after, sharding.replicated(info)
 
     def collect(key: Key, meta_params: Params, task: Any, *, environment=environment):
@@ -173,7 +162,7 @@ def lifetime_learner(
 
     return MetaLearner(
         init,
-        update,
+        sharding.spread(update, num_lifetimes, "num_lifetimes"),
         collect,
         partial(adaptation.adapt, inner=inner),
         policy,
@@ -182,6 +171,15 @@ def lifetime_learner(
         outer.objective,
         num_updates,
     )
+
+
+def _placed(meta_params: Params, outer_state: Any, lives: Any, step: Any) -> MetaState:
+    """A state whose lives are spread over devices, if there are several."""
+    meta_params, outer_state, step = sharding.replicated(
+        (meta_params, outer_state, step)
+    )
+    kept = LifetimesState(outer_state, sharding.over_tasks(lives))
+    return MetaState(meta_params, kept, step)
 
 
 def _of_all_ages(lifetimes: Lifetime, lifetime: int, num_updates: int) -> Lifetime:

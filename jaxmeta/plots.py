@@ -67,7 +67,8 @@ def picture(runs: list[Run]) -> Figure:
     for axes in (learning, adaptation):
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize="small", loc="best")
+        if axes.lines:
+            axes.legend(fontsize="small", loc="best")
     return figure
 
 

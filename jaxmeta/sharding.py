@@ -5,7 +5,7 @@ first calls ``jax.distributed.initialize()``, before it imports jaxmeta, as impo
 gymnax makes arrays. ``task_mesh()`` is then of the devices of all of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxmeta.types import MetaLearner
+from jaxmeta.types import Info, Key, MetaLearner, MetaState
 
 AXIS = "tasks"
 
@@ -85,23 +85,30 @@ def _entered(axis: _Axis | None) -> Iterator[None]:
         _axis.reset(token)
 
 
-@contextmanager
-def tasks(num_tasks: int, name: str = "num_tasks") -> Iterator[None]:
-    """In it, what has a leading axis of so many is spread, where a mesh is given.
+def spread(
+    update: Callable[[Key, MetaState], tuple[MetaState, Info]],
+    num_tasks: int,
+    name: str = "num_tasks",
+) -> Callable[[Key, MetaState], tuple[MetaState, Info]]:
+    """An update in which leading axes of so many are spread, where a mesh is given.
 
     Raises:
-        ValueError: if they are no multiple of the number of devices.
+        ValueError: from the update, if they are no multiple of the number of devices.
     """
-    axis = _axis.get()
-    if axis is not None:
+
+    def spread_update(key, state):
+        axis = _axis.get()
+        if axis is None:
+            return update(key, state)
         if num_tasks % axis.mesh.size:
             raise ValueError(
                 f"{name} must be a multiple of the {axis.mesh.size} devices of the "
                 f"mesh, so that each gets as many, got {num_tasks}"
             )
-        axis = axis._replace(num_tasks=num_tasks)
-    with _entered(axis):
-        yield
+        with _entered(axis._replace(num_tasks=num_tasks)):
+            return update(key, state)
+
+    return spread_update
 
 
 def over_tasks(tree: Any) -> Any:
