@@ -47,13 +47,12 @@ def learn(experiment: Experiment, num_updates: int, num_seeds: int) -> dict[str,
     ]
     # The mean of each of so many pieces, as single returns are noisy.
     pieces = min(POINTS, num_updates)
-    wholes = {name: np.asarray(trace, np.float64) for name, trace in traces.items()}
-    thinned = {
-        name: np.stack([part.mean(1) for part in np.array_split(whole, pieces, axis=1)])
-        .T.round(5)
-        .tolist()
-        for name, whole in wholes.items()
-    }
+    thinned = {}
+    for name, trace in traces.items():
+        parts = np.array_split(np.asarray(trace, np.float64), pieces, axis=1)
+        rows = np.stack([part.mean(1) for part in parts])
+        ends = {"mean": rows.mean(1), "low": rows.min(1), "high": rows.max(1)}
+        thinned[name] = {end: row.round(5).tolist() for end, row in ends.items()}
     final = np.asarray(traces["discount"])[:, -1]
     return {
         "discount": {"per_seed": final.tolist(), **spread(final)},
@@ -79,11 +78,12 @@ def draw(results: dict[str, Any], num_updates: int) -> Figure:
         harness.colors(len(results)), results.items(), strict=True
     ):
         for panel, trace in zip(panels, ("discount", "returns"), strict=True):
-            rows = np.array(found["traces"][trace])
-            updates = (np.arange(rows.shape[1]) + 0.5) * num_updates / rows.shape[1]
-            panel.plot(updates, rows.mean(0), color=color, label=name)
+            of_seeds = found["traces"][trace]
+            count = len(of_seeds["mean"])
+            updates = (np.arange(count) + 0.5) * num_updates / count
+            panel.plot(updates, of_seeds["mean"], color=color, label=name)
             panel.fill_between(
-                updates, rows.min(0), rows.max(0), color=color, alpha=0.2
+                updates, of_seeds["low"], of_seeds["high"], color=color, alpha=0.2
             )
     panels[0].set_ylabel("discount the agent learns with")
     panels[1].set_ylabel("return of an episode")
