@@ -51,13 +51,9 @@ def devices(name, *counts):
     }
 
 
-def processes(directory):
-    assert jax.device_count() == 8
-    assert jax.local_device_count() == 4
-    found = {}
-    for name in ("maml", "lpg"):
-        found[name] = fitted(sharded(made(name)), 3, f"{directory}/{name}")
-    return found
+def processes(name, directory):
+    assert jax.device_count() == 2 * jax.local_device_count() > 2
+    return fitted(sharded(made(name)), 3, directory)
 
 
 def fitted(learner, num_updates, directory):
@@ -103,7 +99,7 @@ def uneven():
 if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "processes":
-        found = processes(rest[-1])
+        found = processes(*rest[2:])
     elif what in ("flops", "uneven"):
         found = {"flops": flops, "uneven": uneven}[what]()
     else:

@@ -308,7 +308,10 @@ def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(name, key):
     assert update._cache_size() == 1
 
 
-@pytest.mark.parametrize("argument", ["inner_optimizer", "outer_optimizer"])
+@pytest.mark.parametrize(
+    "argument",
+    ["inner_optimizer", pytest.param("outer_optimizer", marks=pytest.mark.slow)],
+)
 def test_learning_rates_can_be_vmapped(argument, key):
     """Each row is what a learner with that rate alone would do."""
 

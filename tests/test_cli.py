@@ -59,6 +59,7 @@ def test_every_recipe_has_its_arguments_as_options(name, capsys):
 def test_a_run_leaves_what_it_should(run):
     names = {path.name for path in run.iterdir()}
     assert names == {
+        ".lock",
         "config.json",
         "metrics.jsonl",
         "checkpoints",

@@ -37,7 +37,10 @@ def assert_same_bits(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
+BAD = [jnp.nan, pytest.param(jnp.inf, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("value", BAD)
 def test_an_update_that_is_not_finite_changes_nothing_but_the_step(value, key):
     guarded = jm.skip_nonfinite(poisoned([1], value))
     update = jax.jit(guarded.update)
@@ -121,7 +124,7 @@ def test_too_many_in_a_row_stop_a_run_that_keeps_its_last_good_state(tmp_path):
     assert int(fit(KEY, learner(), 15, directory=tmp_path, progress=False).step) == 15
 
 
-@pytest.mark.parametrize("reward", [jnp.nan, jnp.inf])
+@pytest.mark.parametrize("reward", BAD)
 def test_bad_rewards_stop_a_run(reward):
     class Broken(MatchProbe):
         def step_env(self, key, state, action, params):

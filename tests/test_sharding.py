@@ -80,27 +80,32 @@ def test_the_number_of_devices_changes_no_result(name, counts):
             assert one["collectives"] == {"all-reduce": METHODS[name]}
 
 
-def test_two_processes_are_as_good_as_one(tmp_path):
-    """Of four devices each, over loopback; and one process goes on where they ended."""
+@pytest.mark.parametrize(
+    ("name", "devices"),
+    [
+        ("maml", 2),
+        pytest.param("maml", 4, marks=pytest.mark.slow),
+        pytest.param("lpg", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_are_as_good_as_one(name, devices, tmp_path):
+    """Over loopback; and one process goes on where they ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    arguments = (address, tmp_path / "together")
-    both = [started("processes", number, *arguments, devices=4) for number in (0, 1)]
-    ended_with = [ended(process) for process in both]
-    for name in ("maml", "lpg"):
-        one = spread.made(name)
-        expected = spread.fitted(one, 3, tmp_path / "alone" / name)
-        for found in ended_with:
-            assert_close(found[name]["leaves"], expected["leaves"])
-        directory = tmp_path / "together" / name
-        lines = (directory / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line)["step"] for line in lines] == [2, 3]
-        ends = [
-            spread.fitted(one, 5, tmp_path / which / name)
-            for which in ("together", "alone")
-        ]
-        assert_close(*(end["leaves"] for end in ends))
+    directory = tmp_path / "together"
+    both = [
+        started("processes", number, address, name, directory, devices=devices)
+        for number in (0, 1)
+    ]
+    one = spread.made(name)
+    expected = spread.fitted(one, 3, tmp_path / "alone")
+    for found in [ended(process) for process in both]:
+        assert_close(found["leaves"], expected["leaves"])
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 3]
+    ends = [spread.fitted(one, 5, tmp_path / path) for path in ("together", "alone")]
+    assert_close(*(end["leaves"] for end in ends))
 
 
 def test_each_device_works_on_its_own_share():
