@@ -121,7 +121,6 @@ def main() -> None:
     parser.add_argument("--num-agents", type=int, default=16)
     parser.add_argument("--num-environments", type=int, default=16)
     parser.add_argument("--length", type=int, default=20)
-    parser.add_argument("--join", action="store_true", help="keep other environments")
     given = parser.parse_args()
     restored = {one: runs.restore(Path(one)) for one in given.directories}
     rules = {
@@ -139,11 +138,9 @@ def main() -> None:
         print(name, results[name]["return"], results[name]["score"], flush=True)
     command = (
         f"python benchmarks/cross_domain.py {' '.join(given.directories)} "
-        f"--num-agents {given.num_agents}"
+        f"--environments {' '.join(results)} --num-agents {given.num_agents}"
         + (f" --num-updates {given.num_updates}" if given.num_updates else "")
     )
-    if given.join:
-        results = {**harness.load("cross_domain", command)["environments"], **results}
     harness.save(
         "cross_domain",
         command,

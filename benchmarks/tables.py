@@ -8,6 +8,7 @@ from typing import Any
 
 from sections import HERE, between, read, row, table, versions
 from tables_of_rules import (
+    cross_domain,
     discounting_chain,
     held_out_levels,
     outer_gradients,
@@ -220,6 +221,7 @@ def render() -> str:
         others,
         outer_gradients,
         held_out_levels,
+        cross_domain,
         discounting_chain,
     )
     return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
