@@ -38,8 +38,16 @@ GRID = {
     },
 }
 NUM_TUNING_LEVELS = 32
+RECIPES = ["lpg-gridworld", "talpg-gridworld", "open-gridworld", "dpo-drift"]
+# Where a recipe leaves it to its agents' loss.
+DISCOUNT, CRITIC_RATE = 0.99, 0.1
 # Colors that are told apart by color-blind readers too (Okabe and Ito).
-COLORS = {"learned rule": "#D55E00", "A2C": "#0072B2", "PPO": "#009E73"}
+COLORS = {
+    "learned rule": "#D55E00",
+    "before learning": "#999999",
+    "A2C": "#0072B2",
+    "PPO": "#009E73",
+}
 
 
 def kind_of(kind: str, agent: Agent) -> Kind:
@@ -89,7 +97,7 @@ def draw(curves: dict[str, np.ndarray], best: np.ndarray, updates: int) -> Figur
     figure = Figure(figsize=(5.5, 3.8), layout="constrained")
     axes = figure.subplots()
     x = np.linspace(0, updates, grid_levels.NUM_TESTS + 1)
-    for (name, rows), marker in zip(curves.items(), "osD", strict=False):
+    for (name, rows), marker in zip(curves.items(), "ov^D", strict=False):
         interval = jm.bootstrap_interval(jax.random.key(0), jnp.asarray(rows.mean(0)))
         axes.plot(x, interval.mean, color=COLORS[name], marker=marker, label=name)
         axes.fill_between(
@@ -105,11 +113,7 @@ def draw(curves: dict[str, np.ndarray], best: np.ndarray, updates: int) -> Figur
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--recipe",
-        default="lpg-gridworld",
-        choices=["lpg-gridworld", "talpg-gridworld"],
-    )
+    parser.add_argument("--recipe", default="lpg-gridworld", choices=RECIPES)
     parser.add_argument("--num-updates", type=int)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs/learned_rules"))
@@ -140,17 +144,18 @@ def main() -> None:
     }
     key_tune, key_lives = jax.random.split(jax.random.key(1))
     keys = jax.random.split(key_lives, given.seeds)
-    curves: dict[str, Any] = {
-        "learned rule": [
-            experiment.evaluate(key, state, len(best))[0]
-            for key, (_, _, experiment, state) in zip(keys, found, strict=True)
-        ]
-    }
+    curves: dict[str, Any] = {"learned rule": [], "before learning": []}
+    for seed, (key, (_, _, experiment, state)) in enumerate(
+        zip(keys, found, strict=True)
+    ):
+        unlearned = experiment.learner.init(jax.random.key(seed))
+        for name, rule in (("learned rule", state), ("before learning", unlearned)):
+            curves[name].append(experiment.evaluate(key, rule, len(best))[0])
     tables = {
         "hidden": (),
-        "discount": settings["discount"],
+        "discount": settings.get("discount", DISCOUNT),
         "optimizer": optax.sgd,
-        "critic_optimizer": optax.adam(settings["critic_rate"]),
+        "critic_optimizer": optax.adam(settings.get("critic_rate", CRITIC_RATE)),
     }
     tuned = {}
     for kind in given.beside:

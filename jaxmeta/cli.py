@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from jaxmeta import agents, checks, files, plots, recipes, runs, transfer
+from jaxmeta import agents, checks, compilation, files, plots, recipes, runs, transfer
 from jaxmeta.interruptions import Interrupted
 
 _USAGE = """usage: jaxmeta COMMAND
@@ -32,6 +32,8 @@ _MOST_COLUMNS = 6  # of an adaptation curve, next to each other in a terminal
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; errors of the user are one line on stderr and exit status 2."""
+    if arguments is None:  # a process of its own
+        compilation.cache_on_disk()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(
         level=logging.WARNING,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 from rich.progress import (
@@ -105,6 +106,8 @@ def _run(
     state = watch.learner.init(jax.random.fold_in(watch.key, _INIT))
     if record is not None:
         state = record.restore(state)
+    # Every chunk gives its state's memory to the next; a new one may share leaves.
+    state = jax.tree.map(jnp.copy, state)
     step = int(state.step)
     if step > num_updates:
         raise ValueError(
@@ -157,7 +160,8 @@ class _CompiledTrain:
 
         if self._debug:
             function = checkify.checkify(function, errors=_FAULTS)
-        self._compiled[size] = jax.jit(function).lower(self._key, state).compile()
+        compiled = jax.jit(function, donate_argnums=1).lower(self._key, state)
+        self._compiled[size] = compiled.compile()
         return time.perf_counter() - started
 
     def __call__(self, state: MetaState, size: int) -> tuple[MetaState, Info]:

@@ -21,6 +21,7 @@ from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
 from jaxmeta.recipes import Experiment, Recipe
+from jaxmeta.sharding import over_all_devices
 from jaxmeta.types import Key, MetaState
 
 Result = dict[str, Any]
@@ -37,6 +38,8 @@ def train(
     progress: bool = True,
 ) -> Result:
     """Train a recipe, or go on with it, then evaluate and plot it.
+
+    Where there are several devices its tasks are spread over all of them.
 
     Args:
         recipe: the recipe.
@@ -67,7 +70,7 @@ def train(
     _claim(directory, config)
     state = fit(
         key_fit,
-        experiment.learner,
+        over_all_devices(experiment.learner),
         num_updates,
         directory=directory,
         debug=debug,

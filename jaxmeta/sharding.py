@@ -5,6 +5,7 @@ first calls ``jax.distributed.initialize()``, before it imports jaxmeta, as impo
 gymnax makes arrays. ``task_mesh()`` is then of the devices of all of them.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,8 @@ import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxmeta.types import Info, Key, MetaLearner, MetaState
+
+logger = logging.getLogger(__name__)
 
 AXIS = "tasks"
 
@@ -43,9 +46,10 @@ def sharded(learner: MetaLearner, mesh: Mesh | None = None) -> MetaLearner:
     over all of them makes the meta-gradient: the batch is that of the learner, however
     many devices there are, and so are the results, but for the order of sums. The
     meta-params are on every device, agents that live on where they live. Only ``init``
-    and ``update`` differ. What works on some of the tasks (the curvature of
-    ``outer.trust_region``) or on all at once (minibatches, replays) is right but gains
-    less.
+    and ``update`` differ. What works on all tasks at once (minibatches, replays) is
+    right but gains less.
+
+    The cores of a CPU are devices too where ``JAX_NUM_CPU_DEVICES`` says so.
 
     Args:
         learner: made by jaxmeta; its number of tasks is a multiple of that of devices.
@@ -74,6 +78,23 @@ def sharded(learner: MetaLearner, mesh: Mesh | None = None) -> MetaLearner:
     key = jax.eval_shape(lambda: jax.random.key(0))
     jax.eval_shape(update, key, jax.eval_shape(init, key))  # can they be shared out?
     return made
+
+
+def over_all_devices(learner: MetaLearner) -> MetaLearner:
+    """``sharded`` over all devices; a warning where tasks cannot be shared out evenly.
+
+    Raises:
+        ValueError: then, if there are several processes: each would do all of the work.
+    """
+    if jax.device_count() == 1:
+        return learner
+    try:
+        return sharded(learner)
+    except ValueError as error:
+        if jax.process_count() > 1:
+            raise
+        logger.warning("training on one of %d devices: %s", jax.device_count(), error)
+        return learner
 
 
 @contextmanager
@@ -134,6 +155,14 @@ def num_shards(num_tasks: int) -> int:
     if axis is None or axis.num_tasks != num_tasks:
         return 1
     return axis.mesh.size
+
+
+def of(num_tasks: int) -> Any:
+    """A context in which an axis of so many is spread, if it can be shared out."""
+    axis = _axis.get()
+    if axis is None or num_tasks % axis.mesh.size:
+        return _entered(axis)
+    return _entered(axis._replace(num_tasks=num_tasks))
 
 
 def apart() -> Any:

@@ -10,16 +10,16 @@ _LESS_OPTIMIZED = (
 )
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_LESS_OPTIMIZED}"
 
+# Many tests compile the same programs: the processes of one test run share them.
+_RUN = os.environ.setdefault("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+_COMPILED = Path(tempfile.gettempdir()) / f"jaxmeta-tests-{_RUN}"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(_COMPILED)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-# Many tests compile the same programs: the processes of one test run share them.
-_RUN = os.environ.setdefault("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-_COMPILED = Path(tempfile.gettempdir()) / f"jaxmeta-tests-{_RUN}"
-jax.config.update("jax_compilation_cache_dir", str(_COMPILED))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def pytest_sessionfinish(session):

@@ -16,7 +16,7 @@ import optax
 
 import jaxmeta as jm
 from jaxmeta.environments import MatchProbe
-from jaxmeta.sharding import sharded, task_mesh
+from jaxmeta.sharding import over_all_devices, sharded, task_mesh
 
 SEED = 0
 LIVES = {"lpg", "learned_optimizer"}
@@ -25,7 +25,9 @@ LIVES = {"lpg", "learned_optimizer"}
 def made(name, count=8):
     from test_algorithms import LEARNERS
 
-    return LEARNERS[name](**{"num_lifetimes" if name in LIVES else "num_tasks": count})
+    more = {"num_curvature_tasks": 4} if name == "maml_trpo" else {}
+    name_of_count = "num_lifetimes" if name in LIVES else "num_tasks"
+    return LEARNERS[name](**{name_of_count: count}, **more)
 
 
 def trained(learner):
@@ -93,6 +95,9 @@ def uneven():
             sharded(made(name, 6))
         except ValueError as error:
             found[name] = str(error)
+    six, eight = made("maml", 6), made("maml", 8)
+    found["six_are_left_alone"] = over_all_devices(six) is six
+    found["eight_are_spread"] = over_all_devices(eight) is not eight
     return found
 
 

@@ -20,6 +20,7 @@ LAYERS = [
         "trees",
         "checks",
         "files",
+        "compilation",
         "minibatches",
         "interruptions",
     },

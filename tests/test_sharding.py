@@ -124,11 +124,16 @@ def test_on_one_device_nothing_changes(key):
 
 
 def test_tasks_that_cannot_be_shared_out_are_refused():
-    found = ended(started("uneven", devices=4))
+    process = started("uneven", devices=4)
+    out, errors = process.communicate(timeout=300)
+    found = json.loads(out.splitlines()[-1])
     wanted = "{} must be a multiple of the 4 devices of the mesh"
     assert wanted.format("num_tasks") in found["maml"]
     assert "got 6" in found["maml"]
     assert wanted.format("num_lifetimes") in found["lpg"]
+    assert found["six_are_left_alone"]
+    assert found["eight_are_spread"]
+    assert errors.count("training on one of 4 devices: num_tasks must be a") == 1
 
 
 def test_a_mesh_of_other_axes_is_refused():

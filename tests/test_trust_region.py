@@ -190,6 +190,39 @@ def test_the_size_of_a_task_batch_changes_nothing(size):
     np.testing.assert_allclose(info["meta_gradient_norm"], 3.0, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("count", "curvature"), [(None, 0.5), (2, 1.0), (3, 2 / 3), (1, 1.0), (9, 0.5)]
+)
+def test_the_curvature_is_that_of_tasks_at_even_distances(count, curvature):
+    """KL(N(0, s) || N(theta, s)) = theta^2 / (2 s^2), of s = 1, 100, 1, 100."""
+
+    def of_mean_alone(theta, experience):
+        then = experience.query.distribution
+        mean = jnp.broadcast_to(theta, then.mean.shape)
+        return then._replace(mean=mean), then, jnp.ones(then.mean.shape[:-1])
+
+    shape = (4, 1, 1, 1)
+    log_std = jnp.broadcast_to(
+        jnp.array([0.0, jnp.log(100.0)] * 2)[:, None, None, None], shape
+    )
+    then = DiagonalGaussian(jnp.zeros(shape), log_std)
+    learner = outer.trust_region(
+        linear,
+        of_mean_alone,
+        radius=0.02,
+        damping=0.0,
+        shrink=0.999,
+        num_backtracks=2000,
+        num_curvature_tasks=count,
+    )
+    theta, info = update(learner, 0.0, recorded(then))
+    full_step = theta / info["step_size"]
+    np.testing.assert_allclose(full_step, -np.sqrt(0.04 / curvature), rtol=1e-3)
+    # What is bounded is the divergence of all tasks, whatever the curvature is of.
+    np.testing.assert_allclose(info["kl"], theta**2 / 4, rtol=1e-3)
+    assert info["kl"] <= 0.02
+
+
 def test_conjugate_gradient_solves():
     """As many iterations as unknowns; any more change nothing, zero asks for none."""
     with jax.enable_x64(True):

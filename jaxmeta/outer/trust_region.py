@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxmeta import batching, checks
+from jaxmeta import batching, checks, sharding
 from jaxmeta.outer.conjugate_gradient import conjugate_gradient
 from jaxmeta.outer.gradient import Objective
 from jaxmeta.types import Experience, Outer, Params
@@ -72,10 +72,11 @@ def trust_region(
         damping: added to the diagonal of ``H``.
         num_backtracks: how often the step may shrink.
         shrink: by how much, in (0, 1).
-        num_curvature_tasks: tasks, the first of the batch, that ``H`` is a mean over;
-            all by default. The products are most of the cost of an update, and ``H``
-            needs fewer tasks than the gradient; the ``D`` that is bounded is that of
-            all tasks whatever this is.
+        num_curvature_tasks: tasks, at even distances in the batch, that ``H`` is a mean
+            over; all by default. The products are most of the cost of an update, and
+            ``H`` needs fewer tasks than the gradient; the ``D`` that is bounded is that
+            of all tasks whatever this is. On several devices, choose a multiple of
+            their number that divides the number of tasks, and all have a share.
         task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
 
     Source: Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region Policy
@@ -115,18 +116,19 @@ def trust_region(
         ((loss, info), gradients), kl = mean_over_tasks(start_of, experience)
         gradient, _ = ravel_pytree(gradients)
         theta, unravel = ravel_pytree(meta_params)
-        some = jax.tree.map(lambda leaf: leaf[:num_curvature_tasks], experience)
-        linear, push = _linearize(distributions, meta_params, some, task_batch_size)
-
-        def curvature(vector: Vector) -> Vector:
-            tangent = unravel(vector)
-            product = mean_over_tasks(
-                lambda one: _gauss_newton_product(push, one, tangent), linear
-            )
-            return ravel_pytree(product)[0]
-
         bound = radius(state) if callable(radius) else radius
-        step = _full_step(curvature, gradient, bound, num_cg, damping)
+        some = _evenly(experience, num_curvature_tasks)
+        with sharding.of(jax.tree.leaves(some)[0].shape[0]):
+            linear, push = _linearize(distributions, meta_params, some, task_batch_size)
+
+            def curvature(vector: Vector) -> Vector:
+                tangent = unravel(vector)
+                product = mean_over_tasks(
+                    lambda one: _gauss_newton_product(push, one, tangent), linear
+                )
+                return ravel_pytree(product)[0]
+
+            step = _full_step(curvature, gradient, bound, num_cg, damping)
 
         def evaluate(candidate: Vector) -> tuple[jax.Array, jax.Array]:
             params = unravel(candidate)
@@ -155,6 +157,19 @@ def trust_region(
 
 
 Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v
+
+
+def _evenly(experience: Experience, count: int | None) -> Experience:
+    """So many tasks, at even distances: each device has its share of them."""
+    num_tasks = jax.tree.leaves(experience)[0].shape[0]
+    if count is None or count >= num_tasks:
+        return experience
+    stride = num_tasks // count
+
+    def choose(leaf):
+        return leaf[: count * stride].reshape(count, stride, *leaf.shape[1:])[:, 0]
+
+    return jax.tree.map(choose, experience)
 
 
 class _Linear(NamedTuple):

@@ -36,7 +36,7 @@ def build_open(
     hidden: tuple[int, ...] = (),
     size: int = 16,
     memory: int = 8,
-    outer_rate: float = 1e-2,
+    outer_rate: float = 3e-2,
     sigma: float = 0.03,
     num_epochs: int = 2,
     num_minibatches: int = 2,

@@ -1,0 +1,40 @@
+"""What is compiled once need not be compiled again: a cache on disk."""
+
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+# Of the cache; what was not used for longest makes room.
+_MAX_BYTES = 2**30
+
+
+def cache_on_disk() -> Path | None:
+    """Keep compiled programs on disk, for processes to come; the command line does so.
+
+    They are kept in ``$XDG_CACHE_HOME/jaxmeta`` (``~/.cache/jaxmeta``), apart for every
+    host, as programs for one CPU may fail on another that shares the home directory.
+    Whoever has chosen a directory already (``JAX_COMPILATION_CACHE_DIR``), or no cache
+    (``JAX_ENABLE_COMPILATION_CACHE=0``), is left alone. A directory that cannot be
+    written is no cache.
+
+    Returns:
+        The directory in use, if there is one.
+    """
+    config = jax.config
+    if not config.jax_enable_compilation_cache:
+        return None
+    if config.jax_compilation_cache_dir is not None:
+        return Path(config.jax_compilation_cache_dir)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    directory = Path(home) / "jaxmeta" / (platform.node() or "host")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(directory, os.W_OK):
+        return None
+    config.update("jax_compilation_cache_dir", str(directory))
+    config.update("jax_compilation_cache_max_size", _MAX_BYTES)
+    return directory

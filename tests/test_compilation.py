@@ -1,0 +1,78 @@
+"""The cache of compiled programs that the command line keeps."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from jaxmeta.compilation import cache_on_disk
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home without a cache, for a process that has chosen none."""
+    names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
+    before = {name: getattr(jax.config, name) for name in names}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield tmp_path
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def test_programs_are_kept_in_the_users_cache(home):
+    directory = cache_on_disk()
+    assert directory is not None
+    assert directory.is_dir()
+    assert directory.parent == home / "jaxmeta"
+    assert jax.config.jax_compilation_cache_dir == str(directory)
+    assert jax.config.jax_compilation_cache_max_size == 2**30
+
+
+def test_a_choice_of_the_user_stands(home):
+    jax.config.update("jax_compilation_cache_dir", str(home / "mine"))
+    assert cache_on_disk() == home / "mine"
+    assert list(home.iterdir()) == []
+    jax.config.update("jax_compilation_cache_dir", None)
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        assert cache_on_disk() is None
+    finally:
+        jax.config.update("jax_enable_compilation_cache", True)
+
+
+def test_a_home_that_cannot_be_written_is_no_cache(home):
+    (home / "jaxmeta").write_text("not a folder")
+    assert cache_on_disk() is None
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+PROGRAM = """
+import jax, jax.numpy as jnp, jax.monitoring
+from jaxmeta.compilation import cache_on_disk
+print(cache_on_disk())
+events = []
+jax.monitoring.register_event_listener(lambda name, **_: events.append(name))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+print(jax.jit(lambda x: jnp.sin(x) @ x)(jnp.ones((3, 3)))[0, 0])
+print(events.count("/jax/compilation_cache/cache_hits"))
+"""
+
+
+def test_another_process_finds_what_was_compiled(home, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+
+    def run():
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    directory, value, hits = run()
+    assert Path(directory).parent == home / "jaxmeta"
+    assert hits == "0"
+    *same, hits = run()
+    assert same == [directory, value]
+    assert int(hits) > 0
