@@ -1,9 +1,11 @@
 """Mapping over the task axis in pieces that fit the machine."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxmeta import checks, sharding
 
@@ -30,33 +32,92 @@ def map_tasks(
     num_tasks = jax.tree.leaves(batched)[0].shape[0]
     shards = sharding.num_shards(num_tasks)
     if shards > 1:
-        return _on_each(shards, function, batched, batch_size)
+        each = partial(map_tasks, function, batch_size=batch_size)
+        results = jax.tree.map(_joined, _on_each_device(shards, each, batched))
+        return sharding.over_tasks(results)
+    size = _checked(batch_size, num_tasks)
+    if size == num_tasks:
+        return jax.vmap(function)(*batched)
+    return jax.lax.map(
+        lambda slices: function(*slices),
+        batched,
+        batch_size=None if size == 1 else size,
+    )
+
+
+def mean_over_tasks(
+    function: Callable[..., Any], *batched: Any, batch_size: int | None = None
+) -> Any:
+    """The mean over the task axis of ``jax.vmap(function)``, added up in pieces.
+
+    Memory is that of one piece, whatever the number of tasks: results are not kept.
+
+    Args:
+        function: as for :func:`map_tasks`, like the others.
+        *batched: pytrees with a leading task axis.
+        batch_size: tasks per piece.
+    """
+    num_tasks = jax.tree.leaves(batched)[0].shape[0]
+    shards = sharding.num_shards(num_tasks)
+    if shards > 1:
+        each = partial(mean_over_tasks, function, batch_size=batch_size)
+        results = _on_each_device(shards, each, batched)
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), results)
+    size = _checked(batch_size, num_tasks)
+    whole = num_tasks - num_tasks % size
+
+    def as_floats(*one):
+        return jax.tree.map(
+            lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, jnp.float32)),
+            function(*one),
+        )
+
+    def added(*piece):
+        results = jax.vmap(as_floats)(*piece)
+        return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), results)
+
+    if size == 1:  # matrix products are slower with an axis of one
+        pieces, of_piece = batched, as_floats
+    else:
+        pieces = jax.tree.map(
+            lambda leaf: leaf[:whole].reshape(-1, size, *leaf.shape[1:]), batched
+        )
+        of_piece = added
+
+    def add(total, piece):
+        return jax.tree.map(jnp.add, total, of_piece(*piece)), None
+
+    if size == num_tasks:
+        total = added(*batched)
+    else:
+        results = jax.eval_shape(of_piece, *jax.tree.map(lambda leaf: leaf[0], pieces))
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results)
+        total, _ = jax.lax.scan(add, nothing, pieces)
+    if whole < num_tasks:
+        rest = added(*jax.tree.map(lambda leaf: leaf[whole:], batched))
+        total = jax.tree.map(jnp.add, total, rest)
+    return jax.tree.map(lambda leaf: leaf / num_tasks, total)
+
+
+def _checked(batch_size: int | None, num_tasks: int) -> int:
     if batch_size is None:
         batch_size = 1 if jax.default_backend() == "cpu" else num_tasks
-    batch_size = checks.positive_int("batch_size", batch_size)
-    if batch_size >= num_tasks:
-        return jax.vmap(function)(*batched)
-    size = None if batch_size == 1 else batch_size
-    return jax.lax.map(lambda slices: function(*slices), batched, batch_size=size)
+    return min(checks.positive_int("batch_size", batch_size), num_tasks)
 
 
-def _on_each(
-    shards: int, function: Callable[..., Any], batched: Any, batch_size: int | None
-) -> Any:
-    """``map_tasks`` on every device, for its share of the tasks."""
+def _on_each_device(shards: int, function: Callable[..., Any], batched: Any) -> Any:
+    """What a function makes of each device's share of the tasks, ``[shards, ...]``."""
 
     def split(leaf):
         return leaf.reshape(shards, leaf.shape[0] // shards, *leaf.shape[1:])
 
-    def joined(leaf):
-        return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
-
     parts = sharding.over_tasks(jax.tree.map(split, sharding.over_tasks(batched)))
     with sharding.apart():
-        results = jax.vmap(
-            lambda *part: map_tasks(function, *part, batch_size=batch_size)
-        )(*parts)
-    return sharding.over_tasks(jax.tree.map(joined, results))
+        return jax.vmap(function)(*parts)
+
+
+def _joined(leaf: jax.Array) -> jax.Array:
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])
 
 
 def map_when_batched(

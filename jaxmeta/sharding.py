@@ -157,14 +157,6 @@ def num_shards(num_tasks: int) -> int:
     return axis.mesh.size
 
 
-def of(num_tasks: int) -> Any:
-    """A context in which an axis of so many is spread, if it can be shared out."""
-    axis = _axis.get()
-    if axis is None or num_tasks % axis.mesh.size:
-        return _entered(axis)
-    return _entered(axis._replace(num_tasks=num_tasks))
-
-
 def apart() -> Any:
     """A context in which nothing is spread: a device's own work."""
     return _entered(None)

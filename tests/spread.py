@@ -25,9 +25,7 @@ LIVES = {"lpg", "learned_optimizer"}
 def made(name, count=8):
     from test_algorithms import LEARNERS
 
-    more = {"num_curvature_tasks": 4} if name == "maml_trpo" else {}
-    name_of_count = "num_lifetimes" if name in LIVES else "num_tasks"
-    return LEARNERS[name](**{name_of_count: count}, **more)
+    return LEARNERS[name](**{"num_lifetimes" if name in LIVES else "num_tasks": count})
 
 
 def trained(learner):

@@ -162,7 +162,10 @@ def test_numbers_of_methods_are_checked(method, options, message):
             "outer_loss: the line search .* DiCE are always zero",
         ),
         ({"radius": 0.0}, "radius must be positive, got 0"),
-        ({"num_curvature_tasks": 0}, "num_curvature_tasks must be at least 1, got 0"),
+        (
+            {"num_curvature_episodes": 0},
+            "num_curvature_episodes must be at least 1, got 0",
+        ),
         ({"outer_loss_weights": (1.0, 1.0)}, "one to num_updates=1 weights"),
     ],
 )

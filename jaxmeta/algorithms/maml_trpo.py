@@ -39,7 +39,7 @@ def maml_trpo(
     num_cg: int = 10,
     damping: float = 1e-5,
     num_backtracks: int = 15,
-    num_curvature_tasks: int | None = None,
+    num_curvature_episodes: int | None = None,
     task_batch_size: int | None = None,
 ) -> MetaLearner:
     """MAML-TRPO: meta-learn initial policy params, by natural-gradient outer steps.
@@ -69,7 +69,8 @@ def maml_trpo(
         num_cg: conjugate-gradient iterations.
         damping: added to the curvature.
         num_backtracks: how often the line search may shorten the step.
-        num_curvature_tasks: tasks the curvature is estimated on; all by default.
+        num_curvature_episodes: of each task, that the curvature is estimated on; all by
+            default.
         task_batch_size: tasks that learn at a time.
 
     Source: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast Adaptation
@@ -144,7 +145,7 @@ def maml_trpo(
             num_cg=num_cg,
             damping=damping,
             num_backtracks=num_backtracks,
-            num_curvature_tasks=num_curvature_tasks,
+            num_curvature_episodes=num_curvature_episodes,
             task_batch_size=task_batch_size,
         ),
         policy.init,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from jaxmeta import batching, checks, trees
@@ -47,13 +46,10 @@ def gradient(
 
         def epoch(carry, _):
             meta_params, state = carry
-            (loss, info), gradients = jax.tree.map(
-                lambda leaf: jnp.mean(leaf, axis=0),
-                batching.map_tasks(
-                    lambda one: value_and_gradient(meta_params, one),
-                    experience,
-                    batch_size=task_batch_size,
-                ),
+            (loss, info), gradients = batching.mean_over_tasks(
+                lambda one: value_and_gradient(meta_params, one),
+                experience,
+                batch_size=task_batch_size,
             )
             updates, state = optimizer.update(gradients, state, meta_params)
             meta_params = optax.apply_updates(meta_params, updates)

@@ -1,7 +1,6 @@
 """Reptile: move towards the adapted params."""
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from jaxmeta import adaptation, batching, checks, trees
@@ -44,9 +43,8 @@ def reptile(
             moved = jax.tree.map(lambda old, new: old - new, meta_params, params)
             return moved, trees.at(info, -1)
 
-        moved, info = jax.tree.map(
-            lambda leaf: jnp.mean(leaf, axis=0),
-            batching.map_tasks(displacement, experience, batch_size=task_batch_size),
+        moved, info = batching.mean_over_tasks(
+            displacement, experience, batch_size=task_batch_size
         )
         updates, state = optimizer.update(moved, state, meta_params)
         info = {**info, "meta_gradient_norm": trees.safe_norm(moved)}

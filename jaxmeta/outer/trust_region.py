@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxmeta import batching, checks, sharding
+from jaxmeta import batching, checks
 from jaxmeta.outer.conjugate_gradient import conjugate_gradient
 from jaxmeta.outer.gradient import Objective
 from jaxmeta.types import Experience, Outer, Params
@@ -33,7 +33,7 @@ def trust_region(
     damping: float = 1e-5,
     num_backtracks: int = 15,
     shrink: float = 0.8,
-    num_curvature_tasks: int | None = None,
+    num_curvature_episodes: int | None = None,
     task_batch_size: int | None = None,
 ) -> Outer:
     """Descend a meta-objective within a trust region around the meta-params (TRPO).
@@ -72,11 +72,10 @@ def trust_region(
         damping: added to the diagonal of ``H``.
         num_backtracks: how often the step may shrink.
         shrink: by how much, in (0, 1).
-        num_curvature_tasks: tasks, at even distances in the batch, that ``H`` is a mean
-            over; all by default. The products are most of the cost of an update, and
-            ``H`` needs fewer tasks than the gradient; the ``D`` that is bounded is that
-            of all tasks whatever this is. On several devices, choose a multiple of
-            their number that divides the number of tasks, and all have a share.
+        num_curvature_episodes: episodes of each task, the first of each batch, that
+            ``H`` is estimated on; all by default. The products are most of the cost of
+            an update, and ``H`` needs far less data than the gradient, if it is of
+            every task; the ``D`` that is bounded is that of all data whatever this is.
         task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
 
     Source: Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region Policy
@@ -92,8 +91,8 @@ def trust_region(
     num_backtracks = checks.positive_int("num_backtracks", num_backtracks)
     if task_batch_size is not None:
         checks.positive_int("task_batch_size", task_batch_size)
-    if num_curvature_tasks is not None:
-        checks.positive_int("num_curvature_tasks", num_curvature_tasks)
+    if num_curvature_episodes is not None:
+        checks.positive_int("num_curvature_episodes", num_curvature_episodes)
     if not callable(radius) and not radius > 0:
         raise ValueError(f"radius must be positive, got {radius}")
     if not damping >= 0:
@@ -101,9 +100,7 @@ def trust_region(
     if not 0 < shrink < 1:
         raise ValueError(f"shrink must lie in (0, 1), got {shrink}")
 
-    def mean_over_tasks(function: Callable[..., Any], *batched: Any) -> Any:
-        results = batching.map_tasks(function, *batched, batch_size=task_batch_size)
-        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), results)
+    mean_over_tasks = partial(batching.mean_over_tasks, batch_size=task_batch_size)
 
     def update(key, meta_params, state, experience):
         del key
@@ -117,18 +114,17 @@ def trust_region(
         gradient, _ = ravel_pytree(gradients)
         theta, unravel = ravel_pytree(meta_params)
         bound = radius(state) if callable(radius) else radius
-        some = _evenly(experience, num_curvature_tasks)
-        with sharding.of(jax.tree.leaves(some)[0].shape[0]):
-            linear, push = _linearize(distributions, meta_params, some, task_batch_size)
+        some = _first_episodes(experience, num_curvature_episodes)
+        linear, push = _linearize(distributions, meta_params, some, task_batch_size)
 
-            def curvature(vector: Vector) -> Vector:
-                tangent = unravel(vector)
-                product = mean_over_tasks(
-                    lambda one: _gauss_newton_product(push, one, tangent), linear
-                )
-                return ravel_pytree(product)[0]
+        def curvature(vector: Vector) -> Vector:
+            tangent = unravel(vector)
+            product = mean_over_tasks(
+                lambda one: _gauss_newton_product(push, one, tangent), linear
+            )
+            return ravel_pytree(product)[0]
 
-            step = _full_step(curvature, gradient, bound, num_cg, damping)
+        step = _full_step(curvature, gradient, bound, num_cg, damping)
 
         def evaluate(candidate: Vector) -> tuple[jax.Array, jax.Array]:
             params = unravel(candidate)
@@ -159,17 +155,12 @@ def trust_region(
 Push = Callable[[list[jax.Array], Params], Any]  # (residuals, v) -> J v
 
 
-def _evenly(experience: Experience, count: int | None) -> Experience:
-    """So many tasks, at even distances: each device has its share of them."""
-    num_tasks = jax.tree.leaves(experience)[0].shape[0]
-    if count is None or count >= num_tasks:
-        return experience
-    stride = num_tasks // count
-
-    def choose(leaf):
-        return leaf[: count * stride].reshape(count, stride, *leaf.shape[1:])[:, 0]
-
-    return jax.tree.map(choose, experience)
+def _first_episodes(experience: Experience, count: int | None) -> Experience:
+    """Of every batch ``[M, K, N, ...]`` or ``[M, N, ...]`` so many episodes."""
+    return experience._replace(
+        support=jax.tree.map(lambda leaf: leaf[:, :, :count], experience.support),
+        query=jax.tree.map(lambda leaf: leaf[:, :count], experience.query),
+    )
 
 
 class _Linear(NamedTuple):

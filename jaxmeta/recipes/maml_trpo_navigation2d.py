@@ -26,8 +26,8 @@ def build(
     inner_discount: float = 0.98,
     radius: float = 0.03,
     decay_updates: int = 200,
-    num_cg: int = 5,
-    num_curvature_tasks: int = 10,
+    num_cg: int = 10,
+    num_curvature_episodes: int = 4,
     entropy_coefficient: float = 0.01,
     outer_loss_weights: tuple[float, ...] = (0.65, 0.35),
     action_scale: float = 0.1,
@@ -45,7 +45,7 @@ def build(
         radius: of the trust region at first, in nats.
         decay_updates: meta-updates over which it falls to a twentieth, as a cosine.
         num_cg: conjugate-gradient iterations.
-        num_curvature_tasks: tasks the curvature is estimated on.
+        num_curvature_episodes: of each task, that the curvature is estimated on.
         entropy_coefficient: of the outer loss; without it the policy soon explores too
             little for its first update.
         outer_loss_weights: weights of the outer loss after each inner update, which are
@@ -73,7 +73,7 @@ def build(
         inner_optimizer=halving_sgd(inner_rate),
         radius=optax.cosine_decay_schedule(radius, decay_updates, alpha=0.05),
         num_cg=num_cg,
-        num_curvature_tasks=num_curvature_tasks,
+        num_curvature_episodes=num_curvature_episodes,
         outer_loss_weights=outer_loss_weights,
         estimator=estimator,
     )
