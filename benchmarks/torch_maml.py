@@ -38,6 +38,7 @@ class Gaussian(nn.Module):
         self.log_std = nn.Parameter(torch.full((2,), -0.22))
 
     def forward(self, observation: torch.Tensor) -> torch.distributions.Normal:
+        """The distribution of actions."""
         return torch.distributions.Normal(self.mean(observation), self.log_std.exp())
 
 

@@ -20,10 +20,17 @@ class Checkpoints:
     Args:
         directory: created if missing.
         max_to_keep: older checkpoints are deleted once there are more.
+
+    Raises:
+        NotADirectoryError: if there is a file in its place.
     """
 
     def __init__(self, directory: Path, *, max_to_keep: int = 3):
         self._directory = Path(directory).absolute()
+        if self._directory.exists() and not self._directory.is_dir():
+            raise NotADirectoryError(
+                f"{self._directory} is a file, where checkpoints should be kept"
+            )
         self._max_to_keep = max_to_keep
         self._manager = self._open()
 

@@ -44,11 +44,19 @@ def read_json(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSON-lines file up to the first torn one; empty without a file."""
+    """The lines of a JSON-lines file up to the first torn one; empty without a file.
+
+    Raises:
+        ValueError: naming the file, if it is no text.
+    """
     rows: list[dict[str, Any]] = []
     if not path.exists():
         return rows
-    for line in path.read_text().splitlines():
+    try:
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text: {error}") from None
+    for line in text.splitlines():
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from jaxmeta import checks
+from jaxmeta import checks, trees
 from jaxmeta.guard import SKIPPED, Watch, skip_nonfinite
 from jaxmeta.interruptions import Interruptions
 from jaxmeta.learner import train
@@ -71,8 +71,9 @@ def fit(
     Raises:
         TypeError: if ``key`` is not a typed key, or a number is not an integer.
         ValueError: if a number is below one, if the directory's run used another key or
-            already went further, if none of its checkpoints can be read, or if another
-            process is training in it.
+            already went further, if none of its checkpoints can be read, if another
+            process is training in it, or if the meta-params it starts from are not
+            finite.
         FloatingPointError: if ``max_skipped`` updates in a row would not be finite;
             with a directory, the state before them is saved.
         Interrupted: a KeyboardInterrupt, if a signal asked to stop; the state is saved.
@@ -106,6 +107,7 @@ def _run(
     state = watch.learner.init(jax.random.fold_in(watch.key, _INIT))
     if record is not None:
         state = record.restore(state)
+    _check_finite(state)
     # Every chunk gives its state's memory to the next; a new one may share leaves.
     state = jax.tree.map(jnp.copy, state)
     step = int(state.step)
@@ -136,6 +138,24 @@ def _run(
                     record.save(state)
                 raise stop
     return state
+
+
+def _check_finite(state: MetaState) -> None:
+    """Check what training starts from; the guard counts only what goes bad later."""
+    names = [
+        path
+        for path, leaf in zip(
+            trees.paths(state.meta_params),
+            jax.tree.leaves(state.meta_params),
+            strict=True,
+        )
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and not jnp.isfinite(leaf).all()
+    ]
+    if names:
+        raise ValueError(
+            f"learner: of the meta-params it starts from, {', '.join(names[:8])} "
+            f"{'is' if len(names) == 1 else 'are'} not finite"
+        )
 
 
 # Checks of indices fail on some gathers (jax 0.10.2), so these are of floats.

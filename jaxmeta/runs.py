@@ -111,6 +111,12 @@ def restore(
     """
     config = _config(directory)
     recipe = recipes.get(config["recipe"])
+    unknown = set(config["arguments"]) - set(inspect.signature(recipe.build).parameters)
+    if unknown:
+        raise ValueError(
+            f"{directory / 'config.json'} is of another version of jaxmeta: here "
+            f"{recipe.name} has no argument {', '.join(sorted(unknown))}"
+        )
     experiment = recipe.build(**config["arguments"])
     key_fit, _ = _keys(config["seed"])
     like = {
@@ -283,4 +289,6 @@ def device() -> str:
     kind = jax.devices()[0].device_kind
     if jax.default_backend() != "cpu":
         return f"{jax.device_count()} x {kind}"
-    return f"{os.cpu_count()} cores, {platform.machine()}"
+    count = jax.device_count()
+    spread = f" as {count} devices" if count > 1 else ""
+    return f"{os.cpu_count()} cores{spread}, {platform.machine()}"

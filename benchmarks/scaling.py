@@ -1,0 +1,221 @@
+"""How the cost of a meta-update grows, and what of the machine it uses.
+
+``python benchmarks/scaling.py``: MAML with Adam on 2D navigation, one axis of its size
+at a time; tasks are spread over all devices (``JAX_NUM_CPU_DEVICES=2`` makes two cores
+devices). Every point is compiled and run in one process, beside the machine's own speed
+and the floor: a random policy in the same environments.
+"""
+
+import argparse
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import harness
+import jax
+import jax.numpy as jnp
+import machine
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+import jaxmeta as jm
+from jaxmeta import distributions, rollouts
+from jaxmeta.types import Environment, MetaLearner, Policy, PolicyOutput
+
+COMMAND = "python benchmarks/scaling.py"
+
+
+class Size(NamedTuple):
+    """Of a meta-update."""
+
+    num_tasks: int = 20
+    num_episodes: int = 20
+    horizon: int = 100
+    width: int = 64
+    num_updates: int = 1
+    rematerialize: bool = False
+    task_batch_size: int | None = None
+    seeds: int = 1
+
+
+SMALL = Size(num_episodes=5, horizon=20)  # so that many tasks fit
+SWEEPS: dict[str, tuple[str, Size, list[Any]]] = {
+    "tasks": ("num_tasks", SMALL, [2, 8, 32, 128, 512, 2048, 8192, 16384]),
+    "episodes": ("num_episodes", Size(), [1, 4, 16, 64, 256]),
+    "horizon": ("horizon", Size(), [10, 30, 100, 300, 1000]),
+    "width": ("width", Size(), [16, 32, 64, 128, 256, 512]),
+    "inner updates": ("num_updates", Size(), [1, 2, 4, 8]),
+    "inner updates, rematerialized": (
+        "num_updates",
+        Size(rematerialize=True),
+        [1, 2, 4, 8],
+    ),
+    "seeds": ("seeds", SMALL, [1, 2, 4, 8, 16, 32]),
+}
+PIECE = 4  # tasks at a time, where the memory of a fixed piece is measured
+PIECES = [8, 32, 128, 512]
+
+
+def made(size: Size) -> MetaLearner:
+    tasks = jm.tasks.navigation2d(horizon=size.horizon)
+    maml = jm.maml(
+        tasks,
+        jm.policies.mlp(tasks.environment, hidden=(size.width, size.width)),
+        inner_optimizer=optax.sgd(0.1),
+        outer_optimizer=optax.adam(4e-3),
+        num_tasks=size.num_tasks,
+        num_updates=size.num_updates,
+        num_episodes=size.num_episodes,
+        task_batch_size=size.task_batch_size,
+        rematerialize=size.rematerialize,
+    )
+    return jm.sharded(maml) if jax.device_count() > 1 else maml
+
+
+def measure(size: Size, speed: float) -> dict[str, Any]:
+    """One point: seconds, operations, bytes and steps of a meta-update."""
+    learner = made(size)
+    keys = jax.random.split(jax.random.key(0), size.seeds)
+    if size.seeds == 1:
+        key, state, update = keys[0], learner.init(keys[0]), learner.update
+    else:
+        key, state = keys, jax.vmap(learner.init)(keys)
+        update = jax.vmap(learner.update)
+    program, compile_seconds = machine.compiled(update, key, state)
+    first = machine.timed(program, key, state, repeats=1)[0]
+    repeats = int(np.clip(2.0 / first, 3, 30))
+    runs = machine.summary(machine.timed(program, key, state, repeats=repeats))
+    operations = machine.matrix_operations(update, key, state)
+    num_batches = size.seeds * (size.num_updates + 1)
+    steps = num_batches * size.num_tasks * size.num_episodes * size.horizon
+    return {
+        "size": size._asdict(),
+        "compile_seconds": compile_seconds,
+        "run_seconds": runs,
+        "environment_steps_per_second": steps / runs["median"],
+        "matrix_operations": operations,
+        "share_of_matrix_speed": operations / runs["median"] / speed,
+        "compiler": machine.compilers_count(program),
+    }
+
+
+def floor(size: Size) -> float:
+    """Environment steps a second of a policy that only draws random actions."""
+    tasks = jm.tasks.navigation2d(horizon=size.horizon)
+    environment = cast(Environment, tasks.environment)
+    noise = distributions.DiagonalGaussian(jnp.zeros(2), jnp.zeros(2))
+    policy = Policy(
+        init=lambda key: (),
+        initial_carry=lambda: (),
+        apply=lambda params, carry, timestep: (
+            PolicyOutput(noise, jnp.zeros(())),
+            carry,
+        ),
+    )
+    act = partial(
+        rollouts.episodes,
+        environment=environment,
+        policy=policy,
+        params=(),
+        num_episodes=size.num_episodes,
+        length=size.horizon,
+    )
+
+    def all_tasks(key):
+        def one(key):
+            key_task, key_act = jax.random.split(key)
+            return act(key_act, task=tasks.sample(key_task)).reward
+
+        return jax.vmap(one)(jax.random.split(key, size.num_tasks))
+
+    program, _ = machine.compiled(all_tasks, jax.random.key(0))
+    seconds = machine.timed(program, jax.random.key(0), repeats=5)
+    return size.num_tasks * size.num_episodes * size.horizon / float(np.median(seconds))
+
+
+def memory_of_pieces() -> dict[str, Any]:
+    """Bytes of intermediates, less those of the experience, at a fixed piece."""
+    found = {}
+    for num_tasks in PIECES:
+        size = SMALL._replace(num_tasks=num_tasks, task_batch_size=PIECE)
+        learner, key = made(size), jax.random.key(0)
+        program, _ = machine.compiled(learner.update, key, learner.init(key))
+        task = jm.tasks.navigation2d(horizon=size.horizon).sample(key)
+        meta_params = learner.init(key).meta_params
+        experience = jax.eval_shape(learner.collect, key, meta_params, task)
+        per_task = sum(
+            leaf.size * leaf.dtype.itemsize
+            for leaf in jax.tree.leaves((experience.support, experience.query))
+        )
+        counted = machine.compilers_count(program)
+        found[str(num_tasks)] = {
+            "temporary_bytes": counted["temporary_bytes"],
+            "experience_bytes": per_task * num_tasks,
+        }
+    return found
+
+
+def draw(sweeps: dict[str, Any]) -> Figure:
+    """Seconds by size, one panel per axis, with a line of slope one."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    panels = figure.subplots(2, 3).ravel()
+    names = [name for name in sweeps if "rematerialized" not in name]
+    for axes, name in zip(panels, names, strict=True):
+        for label, color in ((name, "#0072B2"), (f"{name}, rematerialized", "#D55E00")):
+            if label not in sweeps:
+                continue
+            rows = sweeps[label]["points"]
+            x = [row["size"][sweeps[label]["axis"]] for row in rows]
+            y = [row["run_seconds"]["median"] for row in rows]
+            remade = "rematerialized" if label != name else "activations kept"
+            shown = remade if f"{name}, rematerialized" in sweeps else None
+            axes.loglog(x, y, color=color, marker="o", label=shown)
+            if label == name:
+                line = np.array(x) * y[-1] / x[-1]
+                axes.loglog(x, line, color="black", linestyle=":", linewidth=1)
+            if shown:
+                axes.legend(frameon=False, fontsize="small")
+        axes.set_xlabel(name)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[::3]:
+        axes.set_ylabel("seconds per meta-update")
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--draw", action="store_true", help="what was measured")
+    if parser.parse_args().draw:
+        save_picture(harness.load("scaling", COMMAND)["sweeps"])
+        return
+    speed, bandwidth = machine.matrix_speed(), machine.memory_bandwidth()
+    sweeps = {}
+    for name, (axis, base, values) in SWEEPS.items():
+        points = []
+        for value in values:
+            points.append(measure(base._replace(**{axis: value}), speed))
+            print(name, value, points[-1]["run_seconds"]["median"], flush=True)
+            jax.clear_caches()
+        sweeps[name] = {"axis": axis, "points": points}
+    harness.save(
+        "scaling",
+        COMMAND,
+        num_devices=jax.device_count(),
+        matrix_operations_per_second=speed,
+        memory_bytes_per_second=bandwidth,
+        floor_steps_per_second={
+            "20 x 20 x 100": floor(Size()),
+            "1024 x 5 x 20": floor(SMALL._replace(num_tasks=1024)),
+        },
+        sweeps=sweeps,
+        memory_of_pieces={"piece": PIECE, "num_tasks": memory_of_pieces()},
+    )
+    save_picture(sweeps)
+
+
+def save_picture(sweeps: dict[str, Any]) -> None:
+    draw(sweeps).savefig(harness.RESULTS / "scaling.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
