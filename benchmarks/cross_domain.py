@@ -121,6 +121,7 @@ def main() -> None:
     parser.add_argument("--num-agents", type=int, default=16)
     parser.add_argument("--num-environments", type=int, default=16)
     parser.add_argument("--length", type=int, default=20)
+    parser.add_argument("--label", default="", help="of the file")
     given = parser.parse_args()
     restored = {one: runs.restore(Path(one)) for one in given.directories}
     rules = {
@@ -140,9 +141,10 @@ def main() -> None:
         f"python benchmarks/cross_domain.py {' '.join(given.directories)} "
         f"--environments {' '.join(results)} --num-agents {given.num_agents}"
         + (f" --num-updates {given.num_updates}" if given.num_updates else "")
+        + (f" --label {given.label}" if given.label else "")
     )
     harness.save(
-        "cross_domain",
+        f"cross_domain{given.label}",
         command,
         recipes=[recipe.name for recipe, *_ in restored.values()],
         num_meta_updates=[int(state.step) for *_, state in restored.values()],

@@ -1,6 +1,7 @@
 """What every benchmark shares: where its numbers come from, and where they go."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from matplotlib import colormaps
 
 import jaxmeta as jm
-from jaxmeta import files, runs
+from jaxmeta import files, runs, sharding
 from jaxmeta.recipes import Experiment
 
 RESULTS = Path(__file__).parent / "results"
@@ -29,7 +30,7 @@ def save(name: str, command: str, **numbers: Any) -> None:
     """
     RESULTS.mkdir(exist_ok=True)
     result = {
-        "command": command,
+        "command": _with_devices(command),
         "device": runs.device(),
         "versions": runs.versions(),
         **numbers,
@@ -39,6 +40,12 @@ def save(name: str, command: str, **numbers: Any) -> None:
     print(f"written: {RESULTS / f'{name}.json'}")
 
 
+def _with_devices(command: str) -> str:
+    """With the variable of the environment that says how many devices a CPU is."""
+    name = "JAX_NUM_CPU_DEVICES"
+    return f"{name}={os.environ[name]} {command}" if name in os.environ else command
+
+
 def load(name: str, command: str) -> dict[str, Any]:
     """A result to replace a part of.
 
@@ -46,7 +53,11 @@ def load(name: str, command: str) -> dict[str, Any]:
         SystemExit: if it is of another command, other versions or another device.
     """
     found = json.loads((RESULTS / f"{name}.json").read_text())
-    ours = {"command": command, "device": runs.device(), "versions": runs.versions()}
+    ours = {
+        "command": _with_devices(command),
+        "device": runs.device(),
+        "versions": runs.versions(),
+    }
     if {key: found[key] for key in ours} != ours:
         raise SystemExit(f"{name}.json is not of {ours}; measure all of it again")
     return found
@@ -73,7 +84,7 @@ def train_seeds(
         seeds, the returns of training ``[seeds, updates, K + 1]``, environment steps of
         a seed, and seconds of training, compilation included.
     """
-    learner = experiment.learner
+    learner = sharding.over_all_devices(experiment.learner)
 
     def run(key):
         key_init, key_train = jax.random.split(key)

@@ -13,21 +13,18 @@ import time
 
 import harness
 import jax
+import machine
 import numpy as np
 
-from jaxmeta import recipes
+from jaxmeta import recipes, sharding
 
 
 def measure(name: str, arguments: dict, repeats: int) -> dict:
     """Compile and run seconds of ``learner.update``, and the compiler's own counts."""
-    learner = recipes.get(name).build(**arguments).learner
+    learner = sharding.over_all_devices(recipes.get(name).build(**arguments).learner)
     key = jax.random.key(0)
     state = learner.init(key)
-    update = jax.jit(learner.update)
-    started = time.perf_counter()
-    compiled = update.lower(key, state).compile()
-    compile_seconds = time.perf_counter() - started
-    memory = compiled.memory_analysis()
+    compiled, compile_seconds = machine.compiled(learner.update, key, state)
     seconds, info = [], {}
     for step in range(repeats + 2):
         started = time.perf_counter()
@@ -39,7 +36,9 @@ def measure(name: str, arguments: dict, repeats: int) -> dict:
         "compile_seconds": compile_seconds,
         "run_seconds": seconds[2:],  # the first calls warm the caches
         "environment_steps": int(info["environment_steps"]),
-        "temporary_bytes": memory.temp_size_in_bytes if memory else None,
+        "temporary_bytes": machine.compilers_count(compiled)["temporary_bytes"],
+        "matrix_operations": machine.matrix_operations(learner.update, key, state),
+        "matrix_operations_per_second": machine.matrix_speed(),
     }
 
 
@@ -74,6 +73,10 @@ def main() -> None:
         },
         environment_steps_per_second=found[0]["environment_steps"] / median,
         temporary_bytes=found[0]["temporary_bytes"],
+        matrix_operations=found[0]["matrix_operations"],
+        matrix_operations_per_second=max(
+            one["matrix_operations_per_second"] for one in found
+        ),
     )
 
 

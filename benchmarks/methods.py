@@ -58,7 +58,7 @@ def methods(num_updates: int) -> dict[str, tuple[Make, int]]:
     descend = partial(make, inner_optimizer=SGD)
     estimators = ("first_order", "plain", "lvc", "loaded_dice", "leave_one_out")
     maml = partial(descend, jm.maml, NETWORK, outer_optimizer=adam)
-    trust_region = {"radius": 0.02, "num_cg": 5, "num_curvature_tasks": 10}
+    trust_region = {"radius": 0.02, "num_cg": 5, "num_curvature_episodes": 5}
     es = {"sigma": 0.1, "outer_optimizer": optax.adam(1e-2)}
     return {
         **{f"MAML, {name}": (partial(maml, estimator=name), 1) for name in estimators},

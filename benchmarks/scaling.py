@@ -7,6 +7,9 @@ and the floor: a random policy in the same environments.
 """
 
 import argparse
+import json
+import os
+import shlex
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -21,8 +24,6 @@ from matplotlib.figure import Figure
 import jaxmeta as jm
 from jaxmeta import distributions, rollouts
 from jaxmeta.types import Environment, MetaLearner, Policy, PolicyOutput
-
-COMMAND = "python benchmarks/scaling.py"
 
 
 class Size(NamedTuple):
@@ -184,23 +185,33 @@ def draw(sweeps: dict[str, Any]) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
+    parser.add_argument("--label", default="", help="of the files")
     parser.add_argument("--draw", action="store_true", help="what was measured")
-    if parser.parse_args().draw:
-        save_picture(harness.load("scaling", COMMAND)["sweeps"])
+    given = parser.parse_args()
+    name = f"scaling{given.label}"
+    command = "python benchmarks/scaling.py"
+    if given.only != list(SWEEPS):
+        command += f" --only {shlex.join(given.only)} --label {given.label}"
+    if given.draw:
+        found = json.loads((harness.RESULTS / f"{name}.json").read_text())
+        draw(found["sweeps"]).savefig(harness.RESULTS / f"{name}.png", dpi=150)
         return
     speed, bandwidth = machine.matrix_speed(), machine.memory_bandwidth()
     sweeps = {}
-    for name, (axis, base, values) in SWEEPS.items():
+    for sweep in given.only:
+        axis, base, values = SWEEPS[sweep]
         points = []
         for value in values:
             points.append(measure(base._replace(**{axis: value}), speed))
-            print(name, value, points[-1]["run_seconds"]["median"], flush=True)
+            print(sweep, value, points[-1]["run_seconds"]["median"], flush=True)
             jax.clear_caches()
-        sweeps[name] = {"axis": axis, "points": points}
+        sweeps[sweep] = {"axis": axis, "points": points}
     harness.save(
-        "scaling",
-        COMMAND,
+        name,
+        command,
         num_devices=jax.device_count(),
+        num_cores=len(os.sched_getaffinity(0)),
         matrix_operations_per_second=speed,
         memory_bytes_per_second=bandwidth,
         floor_steps_per_second={
@@ -210,11 +221,8 @@ def main() -> None:
         sweeps=sweeps,
         memory_of_pieces={"piece": PIECE, "num_tasks": memory_of_pieces()},
     )
-    save_picture(sweeps)
-
-
-def save_picture(sweeps: dict[str, Any]) -> None:
-    draw(sweeps).savefig(harness.RESULTS / "scaling.png", dpi=150)
+    if given.only == list(SWEEPS):
+        draw(sweeps).savefig(harness.RESULTS / f"{name}.png", dpi=150)
 
 
 if __name__ == "__main__":

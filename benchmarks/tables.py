@@ -1,11 +1,13 @@
 """The results section of the README, made of the files in ``results/``.
 
-``python benchmarks/tables.py`` writes it into the README; a test holds it to them.
+``python benchmarks/tables.py`` writes it into the README, and SCALING.md; a test holds
+both to them.
 """
 
 import re
 from typing import Any
 
+import scaling_model
 from sections import HERE, between, read, row, table, versions
 from tables_of_rules import (
     cross_domain,
@@ -13,6 +15,7 @@ from tables_of_rules import (
     held_out_levels,
     outer_gradients,
 )
+from tables_of_speed import growth, meta_updates, seeds, time_to_return
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
@@ -69,7 +72,7 @@ def speed() -> str:
     before = quick["return_before_adaptation"]
     after = quick["return_after_adaptation"]
     return (
-        f"One meta-update of it runs in {run['median']:.3f} s "
+        f"One meta-update of it runs in {run['median']:.3f} s on one device "
         f"(quartiles {run['lower_quartile']:.3f} to {run['upper_quartile']:.3f}), "
         f"{update['environment_steps_per_second'] / 1e3:.0f},000 environment steps a "
         f"second, and compiles in {max(compiled):.1f} s at most. {versions(update)}."
@@ -80,11 +83,9 @@ def speed() -> str:
 
 
 def trust_region() -> str:
-    """MAML-TRPO on navigation, and one of its updates."""
+    """MAML-TRPO on navigation."""
     found = read("maml_trpo_navigation2d")
-    update = read("meta_update_maml_trpo_navigation2d_one_inner_update")
     curve = found["adaptation_curve"]
-    seconds = update["run_seconds"]
     returns = ", ".join(
         f"{mean:.2f} ± {error:.2f}"
         for mean, error in zip(
@@ -94,10 +95,7 @@ def trust_region() -> str:
     return (
         f"With a trust region as outer step, after {found['num_updates']} meta-updates "
         f"of {found['num_seeds']} seeds: {returns} after 0, 1, 2 and 3 gradient steps. "
-        f"{versions(found)}.\n\nOne meta-update of it with one inner update (2 x 64 "
-        f"tanh, 20 x 20 x 100) runs in {seconds['median']:.2f} s (quartiles "
-        f"{seconds['lower_quartile']:.2f} to {seconds['upper_quartile']:.2f}). "
-        f"{versions(update)}."
+        f"{versions(found)}."
     )
 
 
@@ -211,6 +209,10 @@ def render() -> str:
         navigation,
         speed,
         trust_region,
+        meta_updates,
+        time_to_return,
+        growth,
+        seeds,
         methods,
         exploration,
         regression,
@@ -232,6 +234,7 @@ def main() -> None:
     if not SECTION.search(text):
         raise SystemExit("README.md has no results section")
     README.write_text(SECTION.sub(lambda _: render(), text))
+    scaling_model.PAGE.write_text(scaling_model.render())
 
 
 if __name__ == "__main__":

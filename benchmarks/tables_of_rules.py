@@ -42,36 +42,86 @@ def outer_gradients() -> str:
     )
 
 
+RULES = {
+    "lpg-gridworld": "LPG",
+    "talpg-gridworld": "LPG that sees the lifetime",
+    "open-gridworld": "OPEN, an optimizer",
+    "dpo-drift": "LPO, a drift",
+}
+
+
 def held_out_levels() -> str:
-    """Agents by LPG's rule and by known ones, in levels they were not trained in."""
-    found = read("lpg_gridworld_regret")
+    """Agents by learned rules and by known ones, in levels they were not trained in."""
+    results = [read(f"{name.replace('-', '_')}_regret") for name in RULES]
 
     def cell(interval):
         return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
 
-    rows = [
-        [name, cell(one["end"]), cell(one["life"])]
-        for name, one in found["regret"].items()
-    ]
-    settings, tuned = found["settings"], found["tuned"]["A2C"]
-    more = found["regret_above_that_of_the_learned_rule"]["A2C"]
+    rows = []
+    for found, rule in zip(results, RULES.values(), strict=True):
+        settings, regret = found["settings"], found["regret"]
+        untrained = regret.get("before learning")
+        lifetimes = settings["num_lifetimes"]
+        if "sigma" in settings:
+            lifetimes *= 2  # pairs, of opposite perturbations
+        rows.append(
+            [
+                rule,
+                f"{lifetimes} x {settings['lifetime']}",
+                f"{found['meta_training_steps'] / 1e6:.0f} M",
+                f"{min(found['training_seconds']):.0f} to "
+                f"{max(found['training_seconds']):.0f}",
+                "" if untrained is None else f"{untrained['end']['mean']:.3f}",
+                cell(regret["learned rule"]["end"]),
+                *(
+                    cell(regret[kind]["end"]) if kind in regret else ""
+                    for kind in ("A2C", "PPO")
+                ),
+                "; ".join(
+                    f"{kind} {cell(more['end'])}"
+                    for kind, more in found[
+                        "regret_above_that_of_the_learned_rule"
+                    ].items()
+                ),
+            ]
+        )
+    first, tuned = results[0], results[0]["tuned"]["A2C"]
     rates = sorted({row["rate"] for row in tuned["grid"]})
+    pictures = " ".join(
+        f"![Return by updates of an agent, {rule}]"
+        f"(benchmarks/results/{name.replace('-', '_')}_regret.png)"
+        for name, rule in RULES.items()
+        if name in ("lpg-gridworld", "open-gridworld")
+    )
     return (
-        f"LPG on small grids with objects: {settings['num_lifetimes']} lifetimes of "
-        f"{settings['lifetime']} updates at a time, {settings['num_environments']} "
-        f"environments of {settings['length']} steps each, an LSTM of "
-        f"{settings['size']}, {found['meta_training_steps']:,} steps of meta-training "
-        f"per seed. Regret of tables in {found['num_levels']} held-out levels, whose "
-        f"best return is {found['optimum']:.2f} on average and exact, at the end of a "
-        "life and on average over it, with 95% intervals over levels and "
-        f"{found['num_seeds']} seeds. A2C is tuned on training levels by its "
-        f"return over a life, to a rate of {tuned['chosen']['rate']:g} of "
-        f"{', '.join(f'{rate:g}' for rate in rates)}. The rule is learned from "
-        f"nothing. A2C's regret less that of the rule on the same levels is "
-        f"{cell(more['end'])} at the end and {cell(more['life'])} over a life:\n\n"
-        + table(["agent", "regret at the end", "over a life"], rows)
-        + "\n\n![Return by updates of an agent]"
-        f"(benchmarks/results/lpg_gridworld_regret.png)\n\n{versions(found)}."
+        "Rules learned on small grids with objects, from nothing, and what agents come "
+        f"to that live by them: regret of tables in {first['num_levels']} held-out "
+        f"levels, whose best return is {first['optimum']:.2f} on average and exact, at "
+        "the end of a life, with 95% intervals over levels and "
+        f"{first['num_seeds']} seeds. Agents act in "
+        f"{first['settings']['num_environments']} environments, "
+        f"{first['settings']['length']} steps an update; A2C and PPO are tuned on "
+        "training levels by their return over a life, of rates "
+        f"{', '.join(f'{rate:g}' for rate in rates)} (A2C). LPG has an LSTM of "
+        f"{first['settings']['size']} and follows meta-gradients, OPEN and LPO evolve "
+        "by how pairs of agents end. The last column is how much more regret A2C and "
+        "PPO have on the same levels:\n\n"
+        + table(
+            [
+                "rule",
+                "agents x updates of a life",
+                "steps of meta-training",
+                "seconds",
+                "regret before learning",
+                "learned rule",
+                "A2C",
+                "PPO",
+                "less than",
+            ],
+            rows,
+        )
+        + f"\n\n{pictures}\n\n"
+        + " ".join(f"{versions(found)}." for found in results)
     )
 
 

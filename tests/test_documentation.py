@@ -52,6 +52,8 @@ def test_the_figures_are_those_of_the_committed_results(monkeypatch):
     section = tables.SECTION.search(README)
     assert section is not None
     assert section[0] == tables.render()
+    model = importlib.import_module("scaling_model")
+    assert model.PAGE.read_text() == model.render()
 
 
 def test_both_commands_stand_alone_on_their_lines():

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from test_cli import fails, jaxmeta
@@ -112,6 +113,33 @@ def test_a_rule_is_told_the_discount_it_was_trained_with(monkeypatch):
     cart_pole = jm.tasks.from_gymnax("CartPole-v1")
     experiment.agent_in(cart_pole, (4,), 10, rate=1e-3, reward_scale=1.0)
     assert told == [0.9, 0.9]
+
+
+@pytest.mark.parametrize(
+    "name", ["dpo-drift", pytest.param("open-gridworld", marks=pytest.mark.slow)]
+)
+def test_rules_that_evolved_are_taken_elsewhere_too(name, key):
+    """For networks where they were tables, and with rates to choose from or none."""
+    build = recipes.get(name).build
+    experiment = build(num_lifetimes=2, lifetime=10, num_environments=4)
+    catch = jm.tasks.from_gymnax("Catch-bsuite", horizon=9)
+    kind = transfer.learned_kind(
+        experiment,
+        experiment.learner.init(key).meta_params,
+        catch,
+        name=name,
+        hidden=(4,),
+        rates=(1e-3, 1e-2),
+        num_updates=10,
+    )
+    assert kind.grid == ({"rate": (1e-3, 1e-2)} if name == "dpo-drift" else {})
+    agent, numbers = kind.make({number: row[0] for number, row in kind.grid.items()})
+    tasks = jax.vmap(catch.sample)(jax.random.split(key, 2))
+    sizes = {"num_updates": 10, "num_environments": 4, "length": 5}
+    curves, _ = jm.life_curves(key, agent, numbers, catch.environment, tasks, **sizes)
+    assert curves.shape == (2, 11)
+    assert np.all(np.abs(curves) <= 1)
+    assert np.any(curves[:, 0] != curves[:, -1])
 
 
 def test_all_levels_that_are_held_out_are_tested(run, capsys):

@@ -174,22 +174,38 @@ def _experiment(
     return on_held_out_levels(learner, distribution, agent, agent_in, grid, sizes)
 
 
-def _recipe(name: str, summary: str, method: str, build: Any) -> Recipe:
+def _recipe(
+    name: str, summary: str, method: str, build: Any, num_updates: int, time: str
+) -> Recipe:
     return Recipe(
         name=name,
         summary=summary,
         method=method,
         tasks="random grids",
         build=build,
-        num_updates=300,
+        num_updates=num_updates,
         num_test_tasks=NUM_TEST_LEVELS,
         published={},
         optimum=None,
-        expected_time="not measured",
+        expected_time=f"{time} on one CPU core",
     )
 
 
 RECIPES = (
-    _recipe("open-gridworld", "an optimizer of PPO's loss evolves", "OPEN", build_open),
-    _recipe("dpo-drift", "what holds PPO's policies back evolves", "LPO", build_drift),
+    _recipe(
+        "open-gridworld",
+        "an optimizer of PPO's loss evolves",
+        "OPEN",
+        build_open,
+        200,
+        "10 minutes",
+    ),
+    _recipe(
+        "dpo-drift",
+        "what holds PPO's policies back evolves",
+        "LPO",
+        build_drift,
+        100,
+        "6 minutes",
+    ),
 )

@@ -1,0 +1,160 @@
+"""How fast meta-updates are, as Markdown."""
+
+from typing import Any
+
+from sections import read, table, versions
+
+UPDATES = {
+    "MAML, Adam, 2 x 64, each core a device": "maml_navigation2d_2x64_two_devices",
+    "the same, one device": "maml_navigation2d_2x64",
+    "MAML, Adam, 2 x 256, each core a device": "maml_navigation2d_2x256_two_devices",
+    "MAML-TRPO, 2 x 64, curvature of 2 episodes a task": (
+        "maml_trpo_navigation2d_2_episodes"
+    ),
+    "MAML-TRPO, of 4 episodes": "maml_trpo_navigation2d_4_episodes",
+    "MAML-TRPO, of all 20 episodes": "maml_trpo_navigation2d_20_episodes",
+}
+LIBRARIES = ("torchopt", "learn2learn")
+
+
+def meta_updates() -> str:
+    """One meta-update of several methods, and of other libraries."""
+    found = {label: read(f"meta_update_{name}") for label, name in UPDATES.items()}
+    rows = [
+        [
+            label,
+            _seconds(one["run_seconds"]),
+            f"{one['environment_steps_per_second']:,.0f}",
+            _share(one),
+            f"{max(one['compile_seconds']):.0f}",
+        ]
+        for label, one in found.items()
+    ]
+    others = {name: read(f"torch_maml_{name}") for name in LIBRARIES}
+    rows += [
+        [
+            f"MAML, Adam, 2 x 64, by {name} {one['versions'][name]}",
+            _seconds(one["run_seconds"]),
+            f"{one['environment_steps_per_second']:,.0f}",
+            "",
+            "",
+        ]
+        for name, one in others.items()
+    ]
+    speed = max(one["matrix_operations_per_second"] for one in found.values())
+    torch = " ".join(
+        f"{one['device']}, Python {one['versions']['python']}, torch "
+        f"{one['versions']['torch']}; `{one['command']}`."
+        for one in others.values()
+    )
+    return (
+        "One meta-update on 2D navigation: 20 tasks, 20 episodes of 100 steps before "
+        "and after one inner update; 10 conjugate-gradient iterations of MAML-TRPO. "
+        "Median and quartiles of repeated calls, environment steps a second, and the "
+        "share of the operations a second that the two cores reach on large matrices, "
+        f"{speed / 1e9:.0f} G, that the matrix products of the update alone make up "
+        "(of MAML-TRPO they depend on the line search). The other libraries do the "
+        "same work as their examples do, task after task, in Python:\n\n"
+        + table(
+            ["", "seconds", "steps a second", "matrix speed", "compilation, s"], rows
+        )
+        + "\n\n"
+        + " ".join(f"{versions(one)}." for one in found.values())
+        + f" {torch}"
+    )
+
+
+def time_to_return() -> str:
+    """Until one gradient step is worth a return."""
+    found = read("time_to_return")
+    seconds = sorted(one["seconds"] for one in found["seeds"])
+    updates = sorted(one["num_updates"] for one in found["seeds"])
+    return (
+        f"Training until one gradient step reaches {found['target']:g} on "
+        f"{found['num_test_tasks']} held-out goals, compilation "
+        f"({found['compile_seconds']:.0f} s) and tests apart: {seconds[0]:.1f} to "
+        f"{seconds[-1]:.1f} s, {updates[0]} to {updates[-1]} meta-updates of "
+        f"MAML-TRPO, {len(seconds)} seeds. {versions(found)}."
+    )
+
+
+def growth() -> str:
+    """How cost grows with the size of an update."""
+    found = read("scaling")
+    tasks = found["sweeps"]["tasks"]["points"]
+    last, floor = tasks[-1], found["floor_steps_per_second"]
+    pieces = found["memory_of_pieces"]
+    few, many = (pieces["num_tasks"][n] for n in _ends(pieces["num_tasks"], int))
+    counts = _ends(pieces["num_tasks"], int)
+    grown = [one["temporary_bytes"] - one["experience_bytes"] for one in (few, many)]
+    kept, remade = (
+        [row["compiler"]["temporary_bytes"] for row in found["sweeps"][name]["points"]]
+        for name in ("inner updates", "inner updates, rematerialized")
+    )
+    updates = [
+        row["size"]["num_updates"] for row in found["sweeps"]["inner updates"]["points"]
+    ]
+    ratio = (remade[-1] - remade[0]) / (kept[-1] - kept[0])
+    return (
+        "How a meta-update of MAML grows, one axis at a time, from the sizes above (of "
+        "tasks and seeds: 5 episodes of 20 steps); dotted lines are in proportion. "
+        f"{last['size']['num_tasks']:,} tasks take {_seconds(last['run_seconds'])} s, "
+        f"{last['environment_steps_per_second']:,.0f} environment steps a second. "
+        "Random actions alone, in the same environments, make "
+        f"{floor['20 x 20 x 100']:,.0f} (20 tasks of 20 episodes of 100 steps) and "
+        f"{floor['1024 x 5 x 20']:,.0f} (1,024 of 5 of 20).\n\n"
+        "![Seconds by tasks, episodes, horizon, width, inner updates and seeds]"
+        "(benchmarks/results/scaling.png)\n\n"
+        f"Memory for intermediates, less that of the experience itself, is "
+        f"{grown[0] / 1e6:.2f} MB for {counts[0]} tasks and {grown[1] / 1e6:.2f} MB "
+        f"for {counts[1]}, learning from {pieces['piece']} at a time. From "
+        f"{updates[0]} to {updates[-1]} inner updates it grows by "
+        f"{(kept[-1] - kept[0]) / 1e6:.1f} MB with activations kept and by "
+        f"{(remade[-1] - remade[0]) / 1e6:.1f} MB, "
+        f"{ratio:.0%} of that, with `rematerialize=True`, experience included. "
+        f"{versions(found)}.\n\n"
+        "[benchmarks/SCALING.md](benchmarks/SCALING.md) says how to run on several "
+        "hosts, and what it should cost on up to 1,024 devices."
+    )
+
+
+def seeds() -> str:
+    """Many seeds in one program."""
+    found = read("seeds")
+    count = found["num_seeds"]
+    parts = []
+    for name, one in found["recipes"].items():
+        many, single = (
+            one[f"{which}_seconds"]["total"] for which in ("all_seeds", "one_seed")
+        )
+        parts.append(
+            f"`{name}`, {one['num_updates']} updates: {many:.0f} s against {count} x "
+            f"{single:.0f} s, {one['times_cheaper']:.1f} times cheaper, and "
+            f"{one['times_cheaper_once_compiled']:.1f} times without imports and "
+            "compilation"
+        )
+    return (
+        f"{count} seeds under one `jax.vmap`, beside {count} runs, each in a process "
+        f"of its own that compiles anew: {'; '.join(parts)}. What vmap saves on a CPU "
+        "is compilation; the work of a seed remains. "
+        f"{versions(found)}."
+    )
+
+
+def _ends(found: dict[str, Any], order: Any) -> tuple[str, str]:
+    names = sorted(found, key=order)
+    return names[0], names[-1]
+
+
+def _seconds(found: dict[str, float]) -> str:
+    return (
+        f"{found['median']:.3g} ({found['lower_quartile']:.3g} to "
+        f"{found['upper_quartile']:.3g})"
+    )
+
+
+def _share(found: dict[str, Any]) -> str:
+    if "trpo" in found["recipe"]:
+        return ""
+    speed = found["matrix_operations"] / found["run_seconds"]["median"]
+    return f"{speed / found['matrix_operations_per_second']:.0%}"
