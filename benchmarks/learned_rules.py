@@ -27,16 +27,18 @@ from jaxmeta.recipes import grid_levels
 # What A2C and PPO are tuned over, on NUM_TUNING_LEVELS training levels.
 GRID = {
     "A2C": {
-        "rate": (80.0, 160.0, 320.0, 640.0),
+        "rate": (80.0, 160.0, 320.0, 640.0, 1280.0),
         "entropy_coefficient": (0.0, 0.01),
         "trace_decay": (0.8, 0.95),
     },
     "PPO": {
-        "rate": (5.0, 20.0, 80.0),
+        "rate": (0.3, 1.0, 3.0, 10.0, 30.0),
         "entropy_coefficient": (0.0, 0.01),
         "trace_decay": (0.95,),
     },
 }
+# Rates of Adam, of PPO beside agents that descend another drift by it.
+ADAM_RATES = (0.01, 0.03, 0.1, 0.3)
 NUM_TUNING_LEVELS = 32
 RECIPES = ["lpg-gridworld", "talpg-gridworld", "open-gridworld", "dpo-drift"]
 # Where a recipe leaves it to its agents' loss.
@@ -50,13 +52,40 @@ COLORS = {
 }
 
 
-def kind_of(kind: str, agent: Agent) -> Kind:
-    """Agents of a kind, to be tuned over its part of ``GRID``."""
+def known(kind: str, environment: Any, settings: dict[str, Any]) -> Kind:
+    """Tables that learn by a known rule, to be tuned over its part of ``GRID``.
+
+    Where the learned rule is a drift, PPO has the optimizer, epochs and minibatches of
+    the agents that live by it, and so differs in the drift alone.
+    """
+    options: dict[str, Any] = {
+        "hidden": (),
+        "discount": settings.get("discount", DISCOUNT),
+        "optimizer": optax.sgd,
+        "critic_optimizer": optax.adam(settings.get("critic_rate", CRITIC_RATE)),
+    }
+    grid = GRID[kind]
+    if kind == "PPO" and "num_epochs" in settings:
+        options |= {k: settings[k] for k in ("num_epochs", "num_minibatches")}
+    if kind == "PPO" and "sigma" in settings and "agent_rate" in settings:
+        grid = {**grid, "rate": ADAM_RATES}
+        options |= {"optimizer": clipped_adam, "critic_optimizer": None}
+    make = {"A2C": agents.a2c, "PPO": agents.ppo}[kind]
+    return kind_of(make(environment, **options), grid)
+
+
+def clipped_adam(rate: Any) -> optax.GradientTransformation:
+    """That of ``dpo-drift``."""
+    return optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate, eps=1e-5))
+
+
+def kind_of(agent: Agent, grid: dict[str, tuple[float, ...]]) -> Kind:
+    """Agents of a kind, to be tuned over a grid."""
 
     def made(numbers):
         return agent, Numbers(**{k: jnp.float32(v) for k, v in numbers.items()})
 
-    return Kind(made, GRID[kind])
+    return Kind(made, grid)
 
 
 def regrets(curves: np.ndarray, best: np.ndarray) -> dict[str, Any]:
@@ -81,15 +110,28 @@ def regrets(curves: np.ndarray, best: np.ndarray) -> dict[str, Any]:
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
-    """How much more regret they have on the same levels; seeds and levels resampled."""
-    gain = (ours - theirs.mean(0, keepdims=True))[..., 1:]
-    return {
-        name: {k: v for k, v in row.items() if k != "per_seed"}
-        for name, row in regrets(
-            np.concatenate([np.zeros_like(gain[..., :1]), -gain], -1),
-            np.zeros(gain.shape[1]),
-        ).items()
-    }
+    """How much more regret they have on the same levels, from returns as in regrets.
+
+    Levels, and the seeds of both, are drawn anew in each resample.
+    """
+    generator = np.random.default_rng(0)
+    seeds, levels, _ = ours.shape
+    found = {}
+    for name, (mine, other) in {
+        "end": (ours[..., -1], theirs[..., -1]),
+        "life": (ours[..., 1:].mean(-1), theirs[..., 1:].mean(-1)),
+    }.items():
+        gains = []
+        for _ in range(2000):
+            columns = generator.integers(levels, size=levels)
+            rows, others = generator.integers(seeds, size=(2, seeds))
+            gains.append(
+                mine[rows][:, columns].mean() - other[others][:, columns].mean()
+            )
+        low, high = np.quantile(gains, [0.025, 0.975])
+        mean = float(mine.mean() - other.mean())
+        found[name] = {"mean": mean, "low": float(low), "high": float(high)}
+    return found
 
 
 def draw(curves: dict[str, np.ndarray], best: np.ndarray, updates: int) -> Figure:
@@ -151,16 +193,9 @@ def main() -> None:
         unlearned = experiment.learner.init(jax.random.key(seed))
         for name, rule in (("learned rule", state), ("before learning", unlearned)):
             curves[name].append(experiment.evaluate(key, rule, len(best))[0])
-    tables = {
-        "hidden": (),
-        "discount": settings.get("discount", DISCOUNT),
-        "optimizer": optax.sgd,
-        "critic_optimizer": optax.adam(settings.get("critic_rate", CRITIC_RATE)),
-    }
     tuned = {}
     for kind in given.beside:
-        make = {"A2C": agents.a2c, "PPO": agents.ppo}[kind]
-        alike = kind_of(kind, make(environment, **tables))
+        alike = known(kind, environment, settings)
         chosen, rows = comparisons.tune(
             key_tune, distribution, alike, num_agents=NUM_TUNING_LEVELS, **sizes
         )
@@ -170,6 +205,7 @@ def main() -> None:
             jm.life_curves(key, agent, numbers, environment, levels, **sizes)[0]
             for key in keys
         ]
+        print(kind, chosen, flush=True)
     stacked = {name: np.stack(rows) for name, rows in curves.items()}
     name = recipe.name.replace("-", "_") + "_regret"
     harness.save(

@@ -54,8 +54,9 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]
 def matrix_operations(function: Callable[..., Any], *arguments: Any) -> int:
     """Float operations in the matrix products of a function, loops counted in full.
 
-    The compiler's own count has every loop once. Of a loop that ends on a condition the
-    body counts once here too, and of branches the largest.
+    As they are written: the compiler may find that two are the same. Its own count has
+    every loop once. Of a loop that ends on a condition the body counts once here too,
+    and of branches the largest; solving and convolutions do not count.
     """
     return _count(jax.make_jaxpr(function)(*arguments).jaxpr)
 

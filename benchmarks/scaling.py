@@ -8,7 +8,6 @@ and the floor: a random policy in the same environments.
 
 import argparse
 import json
-import os
 import shlex
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -20,6 +19,7 @@ import machine
 import numpy as np
 import optax
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 import jaxmeta as jm
 from jaxmeta import distributions, rollouts
@@ -54,7 +54,7 @@ SWEEPS: dict[str, tuple[str, Size, list[Any]]] = {
     "seeds": ("seeds", SMALL, [1, 2, 4, 8, 16, 32]),
 }
 PIECE = 4  # tasks at a time, where the memory of a fixed piece is measured
-PIECES = [8, 32, 128, 512]
+MEMORY_OF = [8, 32, 128, 512]  # tasks
 
 
 def made(size: Size) -> MetaLearner:
@@ -134,26 +134,20 @@ def floor(size: Size) -> float:
     return size.num_tasks * size.num_episodes * size.horizon / float(np.median(seconds))
 
 
-def memory_of_pieces() -> dict[str, Any]:
-    """Bytes of intermediates, less those of the experience, at a fixed piece."""
-    found = {}
-    for num_tasks in PIECES:
-        size = SMALL._replace(num_tasks=num_tasks, task_batch_size=PIECE)
-        learner, key = made(size), jax.random.key(0)
-        program, _ = machine.compiled(learner.update, key, learner.init(key))
-        task = jm.tasks.navigation2d(horizon=size.horizon).sample(key)
-        meta_params = learner.init(key).meta_params
-        experience = jax.eval_shape(learner.collect, key, meta_params, task)
-        per_task = sum(
-            leaf.size * leaf.dtype.itemsize
-            for leaf in jax.tree.leaves((experience.support, experience.query))
-        )
-        counted = machine.compilers_count(program)
-        found[str(num_tasks)] = {
-            "temporary_bytes": counted["temporary_bytes"],
-            "experience_bytes": per_task * num_tasks,
-        }
-    return found
+def memory(num_tasks: int, piece: int | None) -> dict[str, Any]:
+    """Bytes of the intermediates of an update, and of what was acted in it."""
+    size = SMALL._replace(num_tasks=num_tasks, task_batch_size=piece or num_tasks)
+    learner, key = made(size), jax.random.key(0)
+    state = learner.init(key)
+    program, _ = machine.compiled(learner.update, key, state)
+    task = jm.tasks.navigation2d(horizon=size.horizon).sample(key)
+    experience = jax.eval_shape(learner.collect, key, state.meta_params, task)
+    acted = jax.tree.leaves((experience.support, experience.query))
+    return {
+        "num_tasks": num_tasks,
+        "temporary_bytes": machine.compilers_count(program)["temporary_bytes"],
+        "experience_bytes": num_tasks * sum(x.size * x.dtype.itemsize for x in acted),
+    }
 
 
 def draw(sweeps: dict[str, Any]) -> Figure:
@@ -162,6 +156,7 @@ def draw(sweeps: dict[str, Any]) -> Figure:
     panels = figure.subplots(2, 3).ravel()
     names = [name for name in sweeps if "rematerialized" not in name]
     for axes, name in zip(panels, names, strict=True):
+        x = []
         for label, color in ((name, "#0072B2"), (f"{name}, rematerialized", "#D55E00")):
             if label not in sweeps:
                 continue
@@ -177,6 +172,11 @@ def draw(sweeps: dict[str, Any]) -> Figure:
             if shown:
                 axes.legend(frameon=False, fontsize="small")
         axes.set_xlabel(name)
+        axes.minorticks_off()
+        shown = x[:: len(x) // 4] if len(x) > 6 else x
+        axes.set_xticks(shown, [f"{value:,}" for value in shown])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels[::3]:
         axes.set_ylabel("seconds per meta-update")
@@ -187,15 +187,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
     parser.add_argument("--label", default="", help="of the files")
+    parser.add_argument("--memory", action="store_true", help="bytes, and no seconds")
     parser.add_argument("--draw", action="store_true", help="what was measured")
     given = parser.parse_args()
     name = f"scaling{given.label}"
     command = "python benchmarks/scaling.py"
     if given.only != list(SWEEPS):
-        command += f" --only {shlex.join(given.only)} --label {given.label}"
+        command += f" --only {shlex.join(given.only)}"
+    if given.label:
+        command += f" --label {given.label}"
     if given.draw:
         found = json.loads((harness.RESULTS / f"{name}.json").read_text())
         draw(found["sweeps"]).savefig(harness.RESULTS / f"{name}.png", dpi=150)
+        return
+    if given.memory:
+        harness.save(
+            "scaling_memory",
+            f"{command} --memory",
+            piece=PIECE,
+            in_pieces=[memory(count, PIECE) for count in MEMORY_OF],
+            at_once=[memory(count, None) for count in MEMORY_OF],
+        )
         return
     speed, bandwidth = machine.matrix_speed(), machine.memory_bandwidth()
     sweeps = {}
@@ -211,7 +223,6 @@ def main() -> None:
         name,
         command,
         num_devices=jax.device_count(),
-        num_cores=len(os.sched_getaffinity(0)),
         matrix_operations_per_second=speed,
         memory_bytes_per_second=bandwidth,
         floor_steps_per_second={
@@ -219,7 +230,6 @@ def main() -> None:
             "1024 x 5 x 20": floor(SMALL._replace(num_tasks=1024)),
         },
         sweeps=sweeps,
-        memory_of_pieces={"piece": PIECE, "num_tasks": memory_of_pieces()},
     )
     if given.only == list(SWEEPS):
         draw(sweeps).savefig(harness.RESULTS / f"{name}.png", dpi=150)

@@ -20,12 +20,13 @@ LIBRARIES = ("torchopt", "learn2learn")
 def meta_updates() -> str:
     """One meta-update of several methods, and of other libraries."""
     found = {label: read(f"meta_update_{name}") for label, name in UPDATES.items()}
+    speed = max(one["matrix_operations_per_second"] for one in found.values())
     rows = [
         [
             label,
             _seconds(one["run_seconds"]),
             f"{one['environment_steps_per_second']:,.0f}",
-            _share(one),
+            _share(one, speed),
             f"{max(one['compile_seconds']):.0f}",
         ]
         for label, one in found.items()
@@ -41,10 +42,10 @@ def meta_updates() -> str:
         ]
         for name, one in others.items()
     ]
-    speed = max(one["matrix_operations_per_second"] for one in found.values())
     torch = " ".join(
         f"{one['device']}, Python {one['versions']['python']}, torch "
-        f"{one['versions']['torch']}; `{one['command']}`."
+        f"{one['versions']['torch']}, the faster of 1 and 2 threads, "
+        f"{one['threads']}; `{one['command']}`."
         for one in others.values()
     )
     return (
@@ -83,10 +84,13 @@ def growth() -> str:
     found = read("scaling")
     tasks = found["sweeps"]["tasks"]["points"]
     last, floor = tasks[-1], found["floor_steps_per_second"]
-    pieces = found["memory_of_pieces"]
-    few, many = (pieces["num_tasks"][n] for n in _ends(pieces["num_tasks"], int))
-    counts = _ends(pieces["num_tasks"], int)
-    grown = [one["temporary_bytes"] - one["experience_bytes"] for one in (few, many)]
+    memory = read("scaling_memory")
+    by_task = {
+        name: (memory[name][-1]["temporary_bytes"] - memory[name][0]["temporary_bytes"])
+        / (memory[name][-1]["num_tasks"] - memory[name][0]["num_tasks"])
+        for name in ("in_pieces", "at_once")
+    }
+    acted = memory["in_pieces"][-1]
     kept, remade = (
         [row["compiler"]["temporary_bytes"] for row in found["sweeps"][name]["points"]]
         for name in ("inner updates", "inner updates, rematerialized")
@@ -105,14 +109,15 @@ def growth() -> str:
         f"{floor['1024 x 5 x 20']:,.0f} (1,024 of 5 of 20).\n\n"
         "![Seconds by tasks, episodes, horizon, width, inner updates and seeds]"
         "(benchmarks/results/scaling.png)\n\n"
-        f"Memory for intermediates, less that of the experience itself, is "
-        f"{grown[0] / 1e6:.2f} MB for {counts[0]} tasks and {grown[1] / 1e6:.2f} MB "
-        f"for {counts[1]}, learning from {pieces['piece']} at a time. From "
+        f"Of a task, {acted['experience_bytes'] / acted['num_tasks'] / 1e3:.1f} kB of "
+        "experience, memory is "
+        f"{by_task['in_pieces'] / 1e3:.1f} kB where {memory['piece']} learn at a time "
+        f"and {by_task['at_once'] / 1e3:.0f} kB where all do at once. From "
         f"{updates[0]} to {updates[-1]} inner updates it grows by "
         f"{(kept[-1] - kept[0]) / 1e6:.1f} MB with activations kept and by "
         f"{(remade[-1] - remade[0]) / 1e6:.1f} MB, "
         f"{ratio:.0%} of that, with `rematerialize=True`, experience included. "
-        f"{versions(found)}.\n\n"
+        f"{versions(found)}. {versions(memory)}.\n\n"
         "[benchmarks/SCALING.md](benchmarks/SCALING.md) says how to run on several "
         "hosts, and what it should cost on up to 1,024 devices."
     )
@@ -141,11 +146,6 @@ def seeds() -> str:
     )
 
 
-def _ends(found: dict[str, Any], order: Any) -> tuple[str, str]:
-    names = sorted(found, key=order)
-    return names[0], names[-1]
-
-
 def _seconds(found: dict[str, float]) -> str:
     return (
         f"{found['median']:.3g} ({found['lower_quartile']:.3g} to "
@@ -153,8 +153,8 @@ def _seconds(found: dict[str, float]) -> str:
     )
 
 
-def _share(found: dict[str, Any]) -> str:
+def _share(found: dict[str, Any], speed: float) -> str:
     if "trpo" in found["recipe"]:
         return ""
-    speed = found["matrix_operations"] / found["run_seconds"]["median"]
-    return f"{speed / found['matrix_operations_per_second']:.0%}"
+    done = found["matrix_operations"] / found["run_seconds"]["median"]
+    return f"{done / speed:.0%}"

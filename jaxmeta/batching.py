@@ -50,7 +50,9 @@ def mean_over_tasks(
 ) -> Any:
     """The mean over the task axis of ``jax.vmap(function)``, added up in pieces.
 
-    Memory is that of one piece, whatever the number of tasks: results are not kept.
+    The results of a piece are not kept, so that memory for them does not grow with the
+    number of tasks. Sums are of float32 at least; means have the dtypes of results that
+    are floats.
 
     Args:
         function: as for :func:`map_tasks`, like the others.
@@ -64,39 +66,56 @@ def mean_over_tasks(
         results = _on_each_device(shards, each, batched)
         return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), results)
     size = _checked(batch_size, num_tasks)
-    whole = num_tasks - num_tasks % size
+    if size == num_tasks:
+        results = jax.vmap(function)(*batched)
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), results)
+    one = jax.tree.map(lambda leaf: leaf[0], batched)
+    dtypes = jax.tree.map(_mean_dtype, jax.eval_shape(function, *one))
+    total = _sum_of_pieces(function, batched, num_tasks, size)
+    return jax.tree.map(
+        lambda leaf, dtype: (leaf / num_tasks).astype(dtype), total, dtypes
+    )
 
-    def as_floats(*one):
+
+def _sum_of_pieces(
+    function: Callable[..., Any], batched: Any, num_tasks: int, size: int
+) -> Any:
+    def widened(*one):
         return jax.tree.map(
-            lambda leaf: jnp.asarray(leaf, jnp.result_type(leaf, jnp.float32)),
+            lambda leaf: jnp.asarray(leaf, jnp.promote_types(_mean_dtype(leaf), "f4")),
             function(*one),
         )
 
     def added(*piece):
-        results = jax.vmap(as_floats)(*piece)
+        results = jax.vmap(widened)(*piece)
         return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), results)
 
+    count, rest = divmod(num_tasks, size)
     if size == 1:  # matrix products are slower with an axis of one
-        pieces, of_piece = batched, as_floats
+        pieces, of_piece = batched, widened
     else:
         pieces = jax.tree.map(
-            lambda leaf: leaf[:whole].reshape(-1, size, *leaf.shape[1:]), batched
+            lambda leaf: leaf[: count * size].reshape(count, size, *leaf.shape[1:]),
+            batched,
         )
         of_piece = added
 
     def add(total, piece):
         return jax.tree.map(jnp.add, total, of_piece(*piece)), None
 
-    if size == num_tasks:
-        total = added(*batched)
-    else:
-        results = jax.eval_shape(of_piece, *jax.tree.map(lambda leaf: leaf[0], pieces))
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results)
-        total, _ = jax.lax.scan(add, nothing, pieces)
-    if whole < num_tasks:
-        rest = added(*jax.tree.map(lambda leaf: leaf[whole:], batched))
-        total = jax.tree.map(jnp.add, total, rest)
-    return jax.tree.map(lambda leaf: leaf / num_tasks, total)
+    results = jax.eval_shape(of_piece, *jax.tree.map(lambda leaf: leaf[0], pieces))
+    nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), results)
+    total, _ = jax.lax.scan(add, nothing, pieces)
+    if rest:
+        last = added(*jax.tree.map(lambda leaf: leaf[count * size :], batched))
+        total = jax.tree.map(jnp.add, total, last)
+    return total
+
+
+def _mean_dtype(leaf: Any) -> Any:
+    """That of ``jnp.mean``."""
+    inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+    return leaf.dtype if inexact else jnp.dtype(jnp.float_)
 
 
 def _checked(batch_size: int | None, num_tasks: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-# Of the cache; what was not used for longest makes room.
+# Of the cache of all hosts, when a process starts.
 _MAX_BYTES = 2**30
 
 
@@ -27,14 +27,31 @@ def cache_on_disk() -> Path | None:
         return None
     if config.jax_compilation_cache_dir is not None:
         return Path(config.jax_compilation_cache_dir)
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    directory = Path(home) / "jaxmeta" / (platform.node() or "host")
     try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        directory = Path(home) / "jaxmeta" / (platform.node() or "host")
         directory.mkdir(parents=True, exist_ok=True)
-    except OSError:
+        _make_room(directory.parent)
+    except (OSError, RuntimeError):  # the latter without a home
         return None
     if not os.access(directory, os.W_OK):
         return None
     config.update("jax_compilation_cache_dir", str(directory))
-    config.update("jax_compilation_cache_max_size", _MAX_BYTES)
     return directory
+
+
+def _make_room(cache: Path) -> None:
+    """Delete what was used longest ago, of all hosts, beyond the size of the cache.
+
+    JAX can do so itself, but where a process was killed while it did, it keeps nothing
+    any more.
+    """
+    found = [(path, path.stat()) for path in cache.glob("*/*-cache")]
+    total = sum(stat.st_size for _, stat in found)
+    for path, stat in sorted(
+        found, key=lambda row: max(row[1].st_mtime, row[1].st_atime)
+    ):
+        if total <= _MAX_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= stat.st_size

@@ -86,7 +86,9 @@ class Record:
             state = restored["state"]
         self._saved = int(state.step)
         rows = files.read_json_lines(self._path)
-        if not all(isinstance(row.get("step"), int) for row in rows):
+        if not all(
+            isinstance(row, dict) and isinstance(row.get("step"), int) for row in rows
+        ):
             raise ValueError(
                 f"directory: {self._path} holds no metrics of jaxmeta; give another "
                 "directory"

@@ -289,6 +289,9 @@ def device() -> str:
     kind = jax.devices()[0].device_kind
     if jax.default_backend() != "cpu":
         return f"{jax.device_count()} x {kind}"
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    cores = len(affinity(0)) if affinity else os.cpu_count()
     count = jax.device_count()
     spread = f" as {count} devices" if count > 1 else ""
-    return f"{os.cpu_count()} cores{spread}, {platform.machine()}"
+    plural = "" if cores == 1 else "s"
+    return f"{cores} core{plural}{spread}, {platform.machine()}"

@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 AXIS = "tasks"
 
 
+class UnevenError(ValueError):
+    """Tasks that cannot be shared out evenly."""
+
+
 class _Axis(NamedTuple):
     mesh: Mesh
     num_tasks: int | None  # None: not in an update yet
@@ -56,8 +60,8 @@ def sharded(learner: MetaLearner, mesh: Mesh | None = None) -> MetaLearner:
         mesh: by default ``task_mesh()``.
 
     Raises:
-        ValueError: if the mesh has another axis than ``tasks``, or the tasks cannot be
-            shared out evenly.
+        ValueError: if the mesh has another axis than ``tasks``.
+        UnevenError: a ValueError, if the tasks cannot be shared out evenly.
     """
     mesh = task_mesh() if mesh is None else mesh
     if mesh.axis_names != (AXIS,):
@@ -84,13 +88,14 @@ def over_all_devices(learner: MetaLearner) -> MetaLearner:
     """``sharded`` over all devices; a warning where tasks cannot be shared out evenly.
 
     Raises:
-        ValueError: then, if there are several processes: each would do all of the work.
+        UnevenError: then, if there are several processes, each of which would do all of
+            the work.
     """
     if jax.device_count() == 1:
         return learner
     try:
         return sharded(learner)
-    except ValueError as error:
+    except UnevenError as error:
         if jax.process_count() > 1:
             raise
         logger.warning("training on one of %d devices: %s", jax.device_count(), error)
@@ -114,7 +119,7 @@ def spread(
     """An update in which leading axes of so many are spread, where a mesh is given.
 
     Raises:
-        ValueError: from the update, if they are no multiple of the number of devices.
+        UnevenError: from the update, if they are no multiple of the number of devices.
     """
 
     def spread_update(key, state):
@@ -122,7 +127,7 @@ def spread(
         if axis is None:
             return update(key, state)
         if num_tasks % axis.mesh.size:
-            raise ValueError(
+            raise UnevenError(
                 f"{name} must be a multiple of the {axis.mesh.size} devices of the "
                 f"mesh, so that each gets as many, got {num_tasks}"
             )

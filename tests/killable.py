@@ -40,7 +40,9 @@ def run(directory, num_updates):
 
 
 if __name__ == "__main__":
-    if sys.argv[3] != "none":
+    if sys.argv[3] == "none":
+        jax.config.update("jax_enable_compilation_cache", False)
+    else:
         jax.config.update("jax_compilation_cache_dir", sys.argv[3])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     run(sys.argv[1], int(sys.argv[2]))

@@ -24,11 +24,20 @@ def test_pieces_give_what_the_whole_gives(size, key):
 
 @pytest.mark.parametrize("size", [None, 1, 2, 3, 7, 100])
 def test_means_are_added_up_in_pieces(size, key):
-    batched = {"x": jnp.arange(14.0).reshape(7, 2), "key": jax.random.split(key, 7)}
+    batched = {
+        "x": jnp.arange(14.0).reshape(7, 2),
+        "key": jax.random.split(key, 7),
+        "nothing": jnp.zeros((7, 0)),
+    }
 
     def function(one, scale):
-        noise = jax.random.normal(one["key"], ())
-        return {"y": one["x"] * scale, "count": scale > 2, "noise": noise}
+        return {
+            "y": one["x"] * scale,
+            "count": scale > 2,
+            "noise": jax.random.normal(one["key"], ()),
+            "half": (one["x"] * scale).astype(jnp.bfloat16),
+            "nothing": one["nothing"],
+        }
 
     scales = jnp.arange(7.0)
     got = jax.jit(
@@ -37,7 +46,12 @@ def test_means_are_added_up_in_pieces(size, key):
     each = jax.vmap(function)(batched, scales)
     assert got["count"] == pytest.approx(4 / 7)
     for name, leaf in each.items():
-        np.testing.assert_allclose(got[name], jnp.mean(leaf, axis=0), rtol=1e-6)
+        want = jnp.mean(leaf, axis=0)
+        assert got[name].dtype == want.dtype
+        rtol = 1e-2 if name == "half" else 1e-6
+        np.testing.assert_allclose(
+            got[name].astype(np.float32), want.astype(np.float32), rtol=rtol
+        )
 
 
 def test_the_memory_of_a_mean_is_that_of_a_piece():

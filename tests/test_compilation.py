@@ -1,5 +1,6 @@
 """The cache of compiled programs that the command line keeps."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,19 +8,18 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxmeta import compilation
 from jaxmeta.compilation import cache_on_disk
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home without a cache, for a process that has chosen none."""
-    names = ("jax_compilation_cache_dir", "jax_compilation_cache_max_size")
-    before = {name: getattr(jax.config, name) for name in names}
+    before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     jax.config.update("jax_compilation_cache_dir", None)
     yield tmp_path
-    for name, value in before.items():
-        jax.config.update(name, value)
+    jax.config.update("jax_compilation_cache_dir", before)
 
 
 def test_programs_are_kept_in_the_users_cache(home):
@@ -28,7 +28,6 @@ def test_programs_are_kept_in_the_users_cache(home):
     assert directory.is_dir()
     assert directory.parent == home / "jaxmeta"
     assert jax.config.jax_compilation_cache_dir == str(directory)
-    assert jax.config.jax_compilation_cache_max_size == 2**30
 
 
 def test_a_choice_of_the_user_stands(home):
@@ -47,6 +46,28 @@ def test_a_home_that_cannot_be_written_is_no_cache(home):
     (home / "jaxmeta").write_text("not a folder")
     assert cache_on_disk() is None
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_without_a_home_there_is_no_cache(home, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_on_disk() is None
+
+
+def test_what_was_used_longest_ago_makes_room(home, monkeypatch):
+    monkeypatch.setattr(compilation, "_MAX_BYTES", 25)
+    for age, name in enumerate(["new", "old", "oldest"]):
+        path = home / "jaxmeta" / f"host-{age % 2}" / f"{name}-cache"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(10))
+        os.utime(path, (1e9 - age, 1e9 - age))
+    cache_on_disk()
+    kept = [path.name for path in (home / "jaxmeta").rglob("*-cache")]
+    assert sorted(kept) == ["new-cache", "old-cache"]
 
 
 PROGRAM = """

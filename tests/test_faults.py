@@ -1,6 +1,7 @@
 """What may happen to a run on its way: it goes on, or says what to do; no good file is
 lost. Kills, signals, full disks and damaged bits have tests of their own."""
 
+import itertools
 import json
 import shutil
 import time
@@ -8,6 +9,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 from killable import KEY_SEED, learner, run
 
@@ -149,6 +151,10 @@ def metrics_are_of_something_else(directory):
     (directory / "metrics.jsonl").write_text('{"loss": 1.0}\n')
 
 
+def metrics_are_numbers(directory):
+    (directory / "metrics.jsonl").write_text("3\n")
+
+
 def checkpoints_are_a_file(directory):
     shutil.rmtree(directory / "checkpoints")
     (directory / "checkpoints").write_text("mine")
@@ -160,7 +166,8 @@ def checkpoints_are_a_file(directory):
         (no_checkpoint_can_be_read, ValueError, "none of the checkpoints can be read"),
         (metrics_are_no_text, ValueError, r"metrics\.jsonl is no text"),
         (metrics_are_of_something_else, ValueError, r"metrics\.jsonl holds no metrics"),
-        (checkpoints_are_a_file, OSError, "checkpoints"),
+        (metrics_are_numbers, ValueError, r"metrics\.jsonl holds no metrics"),
+        (checkpoints_are_a_file, OSError, "is a file, where checkpoints should be"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -180,28 +187,36 @@ def test_a_file_in_the_place_of_the_directory(tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_directory_that_cannot_be_written(directory, monkeypatch):
-    """A file system that turned read-only: what was saved stays, the error says so."""
+def test_a_disk_that_turns_read_only(directory, runs_of_12_and_20, monkeypatch):
+    """What was saved stays, the error says why, and later the run goes on."""
     before = contents(directory / "checkpoints")
+    with monkeypatch.context() as broken:
 
-    def refuse(*arguments, **options):
-        raise OSError(30, "Read-only file system")
+        def refuse(*arguments, **options):
+            raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(Checkpoints, "save", refuse)
-    with pytest.raises(OSError, match="Read-only file system"):
-        run(directory, 20)
+        broken.setattr(ocp.CheckpointManager, "save", refuse)
+        with pytest.raises(OSError, match="Read-only file system"):
+            run(directory, 20)
     assert contents(directory / "checkpoints") == before
-
-
-def test_a_clock_that_jumps_back(directory, runs_of_12_and_20, monkeypatch):
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now - 86_400)
     state = run(directory, 20)
+    for a, b in zip(*map(jax.tree.leaves, (state, runs_of_12_and_20[1])), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_clock_that_jumps(directory, runs_of_12_and_20, monkeypatch):
+    """Of the system, as when it is set: neither results nor seconds depend on it."""
+    now = iter(range(10**9, 0, -86_400))
+    with monkeypatch.context() as jumping:
+        jumping.setattr(time, "time", lambda: float(next(now)))
+        state = run(directory, 20)
     for a, b in zip(*map(jax.tree.leaves, (state, runs_of_12_and_20[1])), strict=True):
         np.testing.assert_array_equal(a, b)
     rows = (directory / "metrics.jsonl").read_text().splitlines()
     seconds = [json.loads(row)["wall_seconds"] for row in rows]
-    assert seconds == sorted(seconds)
+    assert all(
+        0 < later - earlier < 600 for earlier, later in itertools.pairwise(seconds)
+    )
 
 
 def test_params_that_are_not_finite_from_the_start(tmp_path):

@@ -193,11 +193,14 @@ def test_the_size_of_a_task_batch_changes_nothing(size):
 @pytest.mark.parametrize(
     ("count", "curvature"), [(None, 0.5), (1, 1.0), (2, 1.0), (3, 2 / 3), (9, 0.5)]
 )
-def test_the_curvature_is_that_of_the_first_episodes(count, curvature):
+@pytest.mark.parametrize("where", ["query", "support"])
+def test_the_curvature_is_that_of_the_first_episodes(where, count, curvature):
     """KL(N(0, s) || N(theta, s)) = theta^2 / (2 s^2), of s = 1, 1, 100, 100."""
 
     def of_mean_alone(theta, experience):
         then = experience.query.distribution
+        if where == "support":
+            then = jax.tree.map(lambda leaf: leaf[0], experience.support.distribution)
         mean = jnp.broadcast_to(theta, then.mean.shape)
         return then._replace(mean=mean), then, jnp.ones(then.mean.shape[:-1])
 
@@ -213,7 +216,9 @@ def test_the_curvature_is_that_of_the_first_episodes(count, curvature):
         num_backtracks=2000,
         num_curvature_episodes=count,
     )
-    theta, info = update(learner, 0.0, recorded(then))
+    experience = recorded(then)
+    support = jax.tree.map(lambda leaf: leaf[:, None], experience.query)
+    theta, info = update(learner, 0.0, experience._replace(support=support))
     full_step = theta / info["step_size"]
     np.testing.assert_allclose(full_step, -np.sqrt(0.04 / curvature), rtol=1e-3)
     # What is bounded is the divergence of all, whatever the curvature is of.

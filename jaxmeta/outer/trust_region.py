@@ -74,8 +74,9 @@ def trust_region(
         shrink: by how much, in (0, 1).
         num_curvature_episodes: episodes of each task, the first of each batch, that
             ``H`` is estimated on; all by default. The products are most of the cost of
-            an update, and ``H`` needs far less data than the gradient, if it is of
-            every task; the ``D`` that is bounded is that of all data whatever this is.
+            an update. With fewer, it is the ``H`` of adaptation to these alone, which
+            is noisier, so larger, and steps are shorter for it; the ``D`` that is
+            bounded is that of all data whatever this is.
         task_batch_size: tasks differentiated at a time; see ``batching.map_tasks``.
 
     Source: Schulman, Levine, Moritz, Jordan and Abbeel, "Trust Region Policy
