@@ -60,6 +60,7 @@ from jaxmeta.guard import skip_nonfinite
 from jaxmeta.learner import meta_learner, train
 from jaxmeta.life_curves import life_curves
 from jaxmeta.lifetime_learner import lifetime_learner
+from jaxmeta.logged import logged_experience
 from jaxmeta.sharding import sharded, task_mesh
 
 __version__ = "0.1.0"
@@ -94,6 +95,7 @@ __all__ = [
     "life_curves",
     "lifetime_learner",
     "lifetimes",
+    "logged_experience",
     "losses",
     "lpg",
     "maml",

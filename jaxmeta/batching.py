@@ -115,7 +115,7 @@ def _sum_of_pieces(
 def _mean_dtype(leaf: Any) -> Any:
     """That of ``jnp.mean``."""
     inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
-    return leaf.dtype if inexact else jnp.dtype(jnp.float_)
+    return leaf.dtype if inexact else jnp.result_type(float)
 
 
 def _checked(batch_size: int | None, num_tasks: int) -> int:

@@ -58,6 +58,7 @@ LAYERS = [
         "lifetime_learner",
         "agents",
         "life_curves",
+        "logged",
         "evaluation",
         "diagnostics",
         "references",
