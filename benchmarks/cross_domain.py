@@ -113,6 +113,26 @@ def measure(name: str, setting: Setting, rules: dict, given: Any) -> dict[str, A
     }
 
 
+def save(results: dict[str, Any], restored: dict[str, Any], given: Any) -> None:
+    """After each environment, as all of them take long."""
+    command = (
+        f"python benchmarks/cross_domain.py {' '.join(given.directories)} "
+        f"--environments {' '.join(results)} --num-agents {given.num_agents}"
+        + (f" --num-updates {given.num_updates}" if given.num_updates else "")
+        + (f" --label {given.label}" if given.label else "")
+    )
+    harness.save(
+        f"cross_domain{given.label}",
+        command,
+        recipes=[recipe.name for recipe, *_ in restored.values()],
+        num_meta_updates=[int(state.step) for *_, state in restored.values()],
+        num_agents=given.num_agents,
+        num_environments=given.num_environments,
+        length=given.length,
+        environments=results,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directories", nargs="+", metavar="DIR")
@@ -137,22 +157,7 @@ def main() -> None:
         results[name] = measure(name, setting, rules, given)
         results[name]["seconds"] = time.perf_counter() - started
         print(name, results[name]["return"], results[name]["score"], flush=True)
-    command = (
-        f"python benchmarks/cross_domain.py {' '.join(given.directories)} "
-        f"--environments {' '.join(results)} --num-agents {given.num_agents}"
-        + (f" --num-updates {given.num_updates}" if given.num_updates else "")
-        + (f" --label {given.label}" if given.label else "")
-    )
-    harness.save(
-        f"cross_domain{given.label}",
-        command,
-        recipes=[recipe.name for recipe, *_ in restored.values()],
-        num_meta_updates=[int(state.step) for *_, state in restored.values()],
-        num_agents=given.num_agents,
-        num_environments=given.num_environments,
-        length=given.length,
-        environments=results,
-    )
+        save(results, restored, given)
 
 
 if __name__ == "__main__":

@@ -170,9 +170,22 @@ def discounting_chain() -> str:
 
 
 def cross_domain() -> str:
-    """The rule learned on grids, elsewhere."""
-    found = read("cross_domain")
+    """Rules learned on grids, elsewhere."""
+    found, drift = read("cross_domain"), read("cross_domain_drift")
+    return (
+        f"The rules of {len(found['num_meta_updates'])} runs each, untouched, in "
+        "environments of other kinds, for networks in place of tables: return at the "
+        f"end of a life, interquartile means of {found['num_agents']} agents per rule "
+        "with 95% bootstrap intervals, each kind of agent tuned for the environment on "
+        "other agents. The score is zero where agents begin, and one where A2C ends. "
+        "LPG's rule is at home in Catch, and learns next to nothing elsewhere:"
+        f"\n\n{_elsewhere(found)}\n\n{versions(found)}.\n\n"
+        "The drift that LPO learned is a smaller part of an agent, and holds policies "
+        f"back elsewhere too:\n\n{_elsewhere(drift)}\n\n{versions(drift)}."
+    )
 
+
+def _elsewhere(found: dict) -> str:
     def cell(interval):
         return f"{interval['mean']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
 
@@ -188,25 +201,5 @@ def cross_domain() -> str:
                 "A2C did not learn" if score is None else cell(score),
             ]
         )
-    return (
-        f"The rules of {len(found['num_meta_updates'])} of these runs, untouched, in "
-        "environments of other kinds, for networks in place of tables: return at the "
-        f"end of a life, interquartile means of {found['num_agents']} agents per rule "
-        "with 95% bootstrap intervals, each kind of agent tuned for the environment on "
-        "other agents. The score is zero where agents begin, and one where A2C ends. "
-        "The rule is at home in Catch, and learns next to nothing elsewhere:"
-        "\n\n"
-        + table(
-            [
-                "environment",
-                "steps",
-                "before",
-                "learned rule",
-                "A2C",
-                "PPO",
-                "score of the rule",
-            ],
-            rows,
-        )
-        + f"\n\n{versions(found)}."
-    )
+    header = ["environment", "steps", "before", "learned rule", "A2C", "PPO"]
+    return table([*header, "score of the rule"], rows)

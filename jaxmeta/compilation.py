@@ -3,6 +3,7 @@
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -22,7 +23,7 @@ def cache_on_disk() -> Path | None:
     Returns:
         The directory in use, if there is one.
     """
-    config = jax.config
+    config: Any = jax.config
     if not config.jax_enable_compilation_cache:
         return None
     if config.jax_compilation_cache_dir is not None:

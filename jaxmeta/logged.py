@@ -243,34 +243,34 @@ def _row(
     while sum(len(one["reward"]) for one in steps) < length:
         steps.append(episodes[(start + len(steps)) % len(episodes)])
     rows = [_transitions(one, environment) for one in steps]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:length], *rows)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:length], *rows)
 
 
 def _transitions(steps: Steps, environment: Environment) -> Transition:
     """One episode; what was recorded of it, and what follows from that."""
     count = len(steps["reward"])
     discrete = isinstance(environment.action, spaces.Discrete)
-    actions = steps["action"].astype(np.int32 if discrete else np.float32)
-    observations = steps["observation"].astype(environment.observation.dtype)
-    none = np.full_like(actions[:1], -1 if discrete else 0)
-    rewards = steps["reward"].astype(np.float32)
+    actions = jnp.asarray(steps["action"], jnp.int32 if discrete else jnp.float32)
+    observations = jnp.asarray(steps["observation"], environment.observation.dtype)
+    none = jnp.full_like(actions[:1], -1 if discrete else 0)
+    rewards = jnp.asarray(steps["reward"], jnp.float32)
     if "next_observation" in steps:
-        reached = steps["next_observation"].astype(observations.dtype)
+        reached = jnp.asarray(steps["next_observation"], observations.dtype)
     else:
         # Of the last step it is not known: what it is worth is that of its own.
-        reached = np.concatenate([observations[1:], observations[-1:]])
+        reached = jnp.concatenate([observations[1:], observations[-1:]])
     return Transition(
         timestep=Timestep(
             observation=observations,
-            previous_action=np.concatenate([none, actions[:-1]]),
-            previous_reward=np.concatenate([[np.float32(0)], rewards[:-1]]),
-            is_first=np.arange(count) == 0,
+            previous_action=jnp.concatenate([none, actions[:-1]]),
+            previous_reward=jnp.concatenate([jnp.zeros(1), rewards[:-1]]),
+            is_first=jnp.arange(count) == 0,
         ),
         action=actions,
         distribution=None,
         reward=rewards,
-        terminated=steps["terminated"],
-        truncated=steps["truncated"],
+        terminated=jnp.asarray(steps["terminated"]),
+        truncated=jnp.asarray(steps["truncated"]),
         next_observation=reached,
     )
 
