@@ -8,10 +8,10 @@ UPDATES = {
     "MAML, Adam, 2 x 64, each core a device": "maml_navigation2d_2x64_two_devices",
     "the same, one device": "maml_navigation2d_2x64",
     "MAML, Adam, 2 x 256, each core a device": "maml_navigation2d_2x256_two_devices",
-    "MAML-TRPO, 2 x 64, curvature of 2 episodes a task": (
+    "MAML-TRPO, 2 x 64, curvature of 4 episodes": "maml_trpo_navigation2d_4_episodes",
+    "MAML-TRPO, of 2 episodes, which some seeds do not learn with": (
         "maml_trpo_navigation2d_2_episodes"
     ),
-    "MAML-TRPO, of 4 episodes": "maml_trpo_navigation2d_4_episodes",
     "MAML-TRPO, of all 20 episodes": "maml_trpo_navigation2d_20_episodes",
 }
 LIBRARIES = ("torchopt", "learn2learn")
@@ -75,7 +75,7 @@ def time_to_return() -> str:
         f"{found['num_test_tasks']} held-out goals, compilation "
         f"({found['compile_seconds']:.0f} s) and tests apart: {seconds[0]:.1f} to "
         f"{seconds[-1]:.1f} s, {updates[0]} to {updates[-1]} meta-updates of "
-        f"MAML-TRPO, {len(seconds)} seeds. {versions(found)}."
+        f"MAML-TRPO, {len(seconds)} seeds, other work on both cores. {versions(found)}."
     )
 
 
