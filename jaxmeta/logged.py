@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from jaxmeta import rollouts, trees
+from jaxmeta import checks, rollouts, trees
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -71,11 +71,13 @@ def logged_experience(
         Experience with support ``[K, N, T]``, without a query.
 
     Raises:
-        TypeError: if ``data`` is neither.
-        ValueError: if a field is missing, unknown or of another shape, numbers are not
-            finite, actions are not of the environment, time goes back, there are fewer
-            episodes than inner updates, or the learner has none.
+        TypeError: if ``data`` is neither, or ``length`` no integer.
+        ValueError: if a field is missing or of another shape, numbers are not finite,
+            actions are not of the environment, time does not go up, ``length`` is below
+            one, there are fewer episodes than inner updates, or the learner has none.
     """
+    if length is not None:
+        length = checks.positive_int("length", length)
     environment = learner.environment
     if isinstance(environment, Dataset):
         raise ValueError("learner: it learns from examples, not from transitions")

@@ -221,5 +221,7 @@ def test_learners_that_do_not_adapt_by_updates_are_refused(key):
     with pytest.raises(ValueError, match="it has no inner updates"):
         jm.logged_experience(key, rl2, rl2.init(key).meta_params, [])
     learner = made(tasks)
+    with pytest.raises(ValueError, match="length must be at least 1, got 0"):
+        jm.logged_experience(key, learner, None, [], length=0)
     with pytest.raises(TypeError, match="must be a mapping of arrays by name"):
         jm.logged_experience(key, learner, learner.init(key).meta_params, 3)
