@@ -2,22 +2,26 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmeta.types import Environment, TaskDistribution
 
-def matrix_speed(size: int = 2048, repeats: int = 10) -> float:
-    """Float operations a second of the best product of two square matrices."""
+
+def matrix_speed(repeats: int = 10) -> float:
+    """Float operations a second of the best product of two large square matrices."""
+    size = 2048 if jax.default_backend() == "cpu" else 16384
     a = jax.random.normal(jax.random.key(0), (size, size))
     seconds = timed(jax.jit(jnp.matmul), a, a, repeats=repeats)
     return 2 * size**3 / min(seconds)
 
 
-def memory_bandwidth(num_floats: int = 2**26, repeats: int = 10) -> float:
+def memory_bandwidth(repeats: int = 10) -> float:
     """Bytes a second, read and written, of the best pass over a large array."""
+    num_floats = 2**26 if jax.default_backend() == "cpu" else 2**31
     x = jnp.ones(num_floats)
     seconds = timed(jax.jit(lambda x: 1.5 * x + 1.0), x, repeats=repeats)
     return 2 * 4 * num_floats / min(seconds)
@@ -49,6 +53,41 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]
     started = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     return program, time.perf_counter() - started
+
+
+def random_actions(
+    distribution: TaskDistribution, num_tasks: int, num_episodes: int, length: int
+) -> float:
+    """Environment steps a second of random actions, in all tasks side by side.
+
+    The floor of training: what acting costs where nothing is thought or learned.
+    """
+    environment = cast(Environment, distribution.environment)
+
+    def episode(key, task):
+        key_reset, key_act = jax.random.split(key)
+        state, _ = environment.reset(key_reset, task)
+
+        def step(state, key):
+            key_action, key_step = jax.random.split(key)
+            action = environment.action.sample(key_action)
+            result = environment.step(key_step, state, action, task)
+            return result.state, (result.observation, result.reward)
+
+        return jax.lax.scan(step, state, jax.random.split(key_act, length))[1]
+
+    def all_tasks(key):
+        def one(key):
+            key_task, key_act = jax.random.split(key)
+            task = distribution.sample(key_task)
+            keys = jax.random.split(key_act, num_episodes)
+            return jax.vmap(lambda key: episode(key, task))(keys)
+
+        return jax.vmap(one)(jax.random.split(key, num_tasks))
+
+    program, _ = compiled(all_tasks, jax.random.key(0))
+    seconds = timed(program, jax.random.key(0), repeats=5)
+    return num_tasks * num_episodes * length / float(np.median(seconds))
 
 
 def matrix_operations(function: Callable[..., Any], *arguments: Any) -> int:

@@ -101,37 +101,11 @@ def measure(size: Size, speed: float) -> dict[str, Any]:
 
 
 def floor(size: Size) -> float:
-    """Environment steps a second of a policy that only draws random actions."""
+    """Environment steps a second of random actions."""
     tasks = jm.tasks.navigation2d(horizon=size.horizon)
-    environment = cast(Environment, tasks.environment)
-    noise = distributions.DiagonalGaussian(jnp.zeros(2), jnp.zeros(2))
-    policy = Policy(
-        init=lambda key: (),
-        initial_carry=lambda: (),
-        apply=lambda params, carry, timestep: (
-            PolicyOutput(noise, jnp.zeros(())),
-            carry,
-        ),
+    return machine.random_actions(
+        tasks, size.num_tasks, size.num_episodes, size.horizon
     )
-    act = partial(
-        rollouts.episodes,
-        environment=environment,
-        policy=policy,
-        params=(),
-        num_episodes=size.num_episodes,
-        length=size.horizon,
-    )
-
-    def all_tasks(key):
-        def one(key):
-            key_task, key_act = jax.random.split(key)
-            return act(key_act, task=tasks.sample(key_task)).reward
-
-        return jax.vmap(one)(jax.random.split(key, size.num_tasks))
-
-    program, _ = machine.compiled(all_tasks, jax.random.key(0))
-    seconds = machine.timed(program, jax.random.key(0), repeats=5)
-    return size.num_tasks * size.num_episodes * size.horizon / float(np.median(seconds))
 
 
 def memory(num_tasks: int, piece: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tyro
 from jax.experimental import checkify
@@ -102,6 +102,7 @@ def _train(arguments: list[str]) -> None:
         seed: int = 0,
         num_updates: int = recipe.num_updates,
         output: Path | None = None,
+        matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32",
         debug: bool = False,
     ) -> None:
         """Train a recipe.
@@ -111,6 +112,8 @@ def _train(arguments: list[str]) -> None:
             num_updates: meta-updates in all.
             output: directory of the run, runs/RECIPE/seed-SEED by default; one that was
                 interrupted is continued.
+            matmul_precision: of the factors of matrix products, where an accelerator
+                has a choice; less than float32 is faster.
             debug: check every operation, slowly, and stop where a NaN is made or
                 something is divided by zero.
         """

@@ -9,14 +9,13 @@ import inspect
 import logging
 import os
 import platform
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
 import jaxmeta
-from jaxmeta import checks, files, plots, recipes
+from jaxmeta import checks, files, plots, recipes, run_directory
 from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
@@ -26,6 +25,8 @@ from jaxmeta.types import Key, MetaState
 
 Result = dict[str, Any]
 
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+
 
 def train(
     recipe: Recipe,
@@ -34,6 +35,7 @@ def train(
     seed: int = 0,
     num_updates: int | None = None,
     arguments: dict[str, Any] | None = None,
+    matmul_precision: str = "float32",
     debug: bool = False,
     progress: bool = True,
 ) -> Result:
@@ -48,6 +50,9 @@ def train(
         num_updates: meta-updates; the recipe's by default.
         arguments: hyper-parameters that differ from the recipe's defaults; all of them
             are kept in ``config.json``.
+        matmul_precision: of the factors of matrix products, where an accelerator has
+            a choice: float32, tensorfloat32 or bfloat16. JAX's own default on a GPU
+            is tensorfloat32.
         debug: as in ``fit``.
         progress: show a progress bar.
 
@@ -61,21 +66,28 @@ def train(
     """
     num_updates = recipe.num_updates if num_updates is None else num_updates
     checks.positive_int("num_updates", num_updates)
+    checks.one_of("matmul_precision", matmul_precision, PRECISIONS)
     defaults = inspect.signature(recipe.build).parameters
     arguments = {k: p.default for k, p in defaults.items()} | (arguments or {})
     _warn_of_decay(arguments, num_updates)
     experiment = recipe.build(**arguments)
     key_fit, key_test = _keys(seed)
-    config = {"recipe": recipe.name, "seed": seed, "arguments": _plain(arguments)}
-    _claim(directory, config)
-    state = fit(
-        key_fit,
-        over_all_devices(experiment.learner),
-        num_updates,
-        directory=directory,
-        debug=debug,
-        progress=progress,
-    )
+    config = {
+        "recipe": recipe.name,
+        "seed": seed,
+        "arguments": _plain(arguments),
+        "matmul_precision": matmul_precision,
+    }
+    run_directory.claim(directory, config)
+    with jax.default_matmul_precision(matmul_precision):
+        state = fit(
+            key_fit,
+            over_all_devices(experiment.learner),
+            num_updates,
+            directory=directory,
+            debug=debug,
+            progress=progress,
+        )
     return _finish(recipe, directory, config, experiment, state, key_test)
 
 
@@ -109,7 +121,7 @@ def restore(
     Raises:
         ValueError: if the directory holds no run, or no checkpoint that can be read.
     """
-    config = _config(directory)
+    config = run_directory.config_of(directory)
     recipe = recipes.get(config["recipe"])
     unknown = set(config["arguments"]) - set(inspect.signature(recipe.build).parameters)
     if unknown:
@@ -136,9 +148,9 @@ def load(directory: Path) -> plots.Run:
     Raises:
         ValueError: if the directory holds no finished run.
     """
-    config = _config(directory)
+    config = run_directory.config_of(directory)
     keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
-    result = _read(directory / "result.json", keys)
+    result = run_directory.written(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
     return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
 
@@ -173,13 +185,14 @@ def _finish(
         "recipe": recipe.name,
         "seed": config["seed"],
         "config": config["arguments"],
+        "matmul_precision": config["matmul_precision"],
         "versions": versions(),
         "device": device(),
         "num_updates": int(state.step),
         "wall_seconds": last["wall_seconds"],
         "compile_seconds": sum(row["compile_seconds"] for row in rows),
         "environment_steps": last["environment_steps"],
-        **_curves(recipe, experiment, state, key_test),
+        **_curves(recipe, config, experiment, state, key_test),
         "unit": _unit(experiment),
         "traces": list(experiment.traces),
         "published": {label: list(row) for label, row in published.items()},
@@ -199,20 +212,25 @@ def _unit(experiment: Experiment) -> str:
 
 
 def _curves(
-    recipe: Recipe, experiment: Experiment, state: MetaState, key: Key
+    recipe: Recipe,
+    config: dict[str, Any],
+    experiment: Experiment,
+    state: MetaState,
+    key: Key,
 ) -> dict[str, Any]:
     """The adaptation curves with their intervals over held-out tasks."""
     key_curve, key_interval = jax.random.split(key)
-    if experiment.evaluate is None:
-        sampled, mode = adaptation_curves(
-            key_curve,
-            experiment.test_learner,
-            state.meta_params,
-            experiment.test_tasks,
-            num_tasks=recipe.num_test_tasks,
-        )
-    else:
-        sampled, mode = experiment.evaluate(key_curve, state, recipe.num_test_tasks)
+    with jax.default_matmul_precision(config["matmul_precision"]):
+        if experiment.evaluate is None:
+            sampled, mode = adaptation_curves(
+                key_curve,
+                experiment.test_learner,
+                state.meta_params,
+                experiment.test_tasks,
+                num_tasks=recipe.num_test_tasks,
+            )
+        else:
+            sampled, mode = experiment.evaluate(key_curve, state, recipe.num_test_tasks)
     curves = {}
     for name, returns in (
         ("adaptation_curve", sampled),
@@ -234,44 +252,6 @@ def _keys(seed: int) -> tuple[Key, Key]:
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments as JSON gives them back."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
-
-
-def _claim(directory: Path, config: dict[str, Any]) -> None:
-    """Make a directory this run's, or check that it is."""
-    path = directory / "config.json"
-    if path.exists():
-        found = files.read_json(path)
-        if found != config:
-            raise ValueError(
-                f"output: {directory} belongs to another run, {found}; this one is "
-                f"{config}. Give another directory"
-            )
-        return
-    if directory.exists() and any(_is_foreign(path) for path in directory.iterdir()):
-        raise ValueError(
-            f"output: {directory} is not empty and holds no run; give a new directory"
-        )
-    directory.mkdir(parents=True, exist_ok=True)
-    files.write_json(path, config)
-
-
-def _is_foreign(path: Path) -> bool:
-    """Whether a file is none that a kill during the first write left behind."""
-    return not (path.name.startswith(".config.json.") and path.suffix == ".tmp")
-
-
-def _config(directory: Path) -> dict[str, Any]:
-    if not (directory / "config.json").exists():
-        raise ValueError(f"{directory} holds no run: there is no config.json in it")
-    return _read(directory / "config.json", ("recipe", "seed", "arguments"))
-
-
-def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Read a JSON file that a run wrote, and say so if it is none."""
-    found = files.read_json(path)
-    if not isinstance(found, dict) or not set(keys) <= set(found):
-        raise ValueError(f"{path} was not written by a run: it lacks one of {keys}")
-    return found
 
 
 def versions() -> dict[str, str]:

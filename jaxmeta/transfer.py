@@ -85,14 +85,15 @@ def evaluate(
         rates=rates,
         num_updates=num_updates,
     )
-    found = comparisons.compare(
-        jax.random.key(seed),
-        distribution,
-        {"learned rule": rule, **known},
-        num_agents=num_agents,
-        num_tuning_agents=num_tuning_agents,
-        **sizes,
-    )
+    with jax.default_matmul_precision(config["matmul_precision"]):
+        found = comparisons.compare(
+            jax.random.key(seed),
+            distribution,
+            {"learned rule": rule, **known},
+            num_agents=num_agents,
+            num_tuning_agents=num_tuning_agents,
+            **sizes,
+        )
     result = {
         "recipe": config["recipe"],
         "environment": environment,

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import pytest
 from jax.experimental import checkify
 
@@ -196,7 +197,9 @@ def test_bad_input_is_named_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("option", ["--seed=9", "--inner-rate=0.2"])
+@pytest.mark.parametrize(
+    "option", ["--seed=9", "--inner-rate=0.2", "--matmul-precision=bfloat16"]
+)
 def test_a_directory_of_other_settings_is_refused(run, option, capsys):
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     shown = fails(capsys, "train", NAME, "--output", run, *SMALL, option)
@@ -231,6 +234,35 @@ def test_python_and_the_command_line_make_the_same_run(run):
         recipes.get(NAME), run, num_updates=3, arguments=arguments, progress=False
     )
     assert again == before
+
+
+def test_a_run_trains_and_is_tested_at_its_precision(tmp_path, monkeypatch):
+    asked = []
+    for name in ("fit", "adaptation_curves"):
+
+        def noted(*given, made=getattr(runs, name), **options):
+            asked.append(jax.config.jax_default_matmul_precision)
+            return made(*given, **options)
+
+        monkeypatch.setattr(runs, name, noted)
+    jaxmeta(
+        *("train", NAME, "--output", tmp_path / "a", *SMALL),
+        "--matmul-precision=tensorfloat32",
+    )
+    jaxmeta("evaluate", tmp_path / "a")
+    assert asked == ["tensorfloat32"] * 3
+    assert result(tmp_path / "a")["matmul_precision"] == "tensorfloat32"
+
+
+def test_a_run_of_before_there_were_precisions_goes_on(run, tmp_path):
+    shutil.copytree(run, tmp_path / "old")
+    path = tmp_path / "old" / "config.json"
+    config = json.loads(path.read_text())
+    assert config.pop("matmul_precision") == "float32"
+    path.write_text(json.dumps(config))
+    jaxmeta("train", NAME, "--output", tmp_path / "old", *SMALL)
+    jaxmeta("evaluate", tmp_path / "old")
+    assert json.loads(path.read_text()) == config
 
 
 def test_a_kill_while_the_directory_is_claimed_is_no_harm(tmp_path):

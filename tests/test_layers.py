@@ -65,7 +65,7 @@ LAYERS = [
     },
     {"algorithms", "checkpoint", "record", "fit", "comparisons"},
     {"recipes"},
-    {"plots", "runs", "transfer", "cli", "__main__"},
+    {"plots", "run_directory", "runs", "transfer", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
