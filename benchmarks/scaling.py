@@ -9,12 +9,10 @@ and the floor: a random policy in the same environments.
 import argparse
 import json
 import shlex
-from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import harness
 import jax
-import jax.numpy as jnp
 import machine
 import numpy as np
 import optax
@@ -22,8 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 import jaxmeta as jm
-from jaxmeta import distributions, rollouts
-from jaxmeta.types import Environment, MetaLearner, Policy, PolicyOutput
+from jaxmeta.types import MetaLearner
 
 
 class Size(NamedTuple):

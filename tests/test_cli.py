@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import pytest
@@ -238,13 +239,13 @@ def test_python_and_the_command_line_make_the_same_run(run):
 
 def test_a_run_trains_and_is_tested_at_its_precision(tmp_path, monkeypatch):
     asked = []
+
+    def noted(made, *given, **options):
+        asked.append(jax.config.jax_default_matmul_precision)
+        return made(*given, **options)
+
     for name in ("fit", "adaptation_curves"):
-
-        def noted(*given, made=getattr(runs, name), **options):
-            asked.append(jax.config.jax_default_matmul_precision)
-            return made(*given, **options)
-
-        monkeypatch.setattr(runs, name, noted)
+        monkeypatch.setattr(runs, name, partial(noted, getattr(runs, name)))
     jaxmeta(
         *("train", NAME, "--output", tmp_path / "a", *SMALL),
         "--matmul-precision=tensorfloat32",
