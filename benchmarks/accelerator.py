@@ -41,16 +41,22 @@ LPG = {  # the paper's size
     "outer_rate": 1e-4,
     "discount": 0.995,
     "entropy_coefficient": 0.05,
-    "lifetime_batch_size": 128,  # of 512 at once, the activations are 134 GB
+    "lifetime_batch_size": 64,
 }
 WORKLOADS = {
     "maml 1024": Workload(
         "maml-navigation2d",
         {**PLAIN, "num_tasks": 1024},
         *(1024, 20, 100),
-        runs.PRECISIONS,
+        runs.PRECISIONS[:2],
     ),
-    "lpg 512": Workload("lpg-gridworld", LPG, 512, 64, 20, runs.PRECISIONS),
+    "lpg 512": Workload("lpg-gridworld", LPG, 512, 64, 20, runs.PRECISIONS[:2]),
+    "lpg 128": Workload(
+        "lpg-gridworld",
+        {**LPG, "num_lifetimes": 128},
+        *(128, 64, 20),
+        ("tensorfloat32",),
+    ),
     "rl2 16384": Workload("rl2-bandit", {"num_tasks": 16384}, 16384, 1, 10),
     "maml 1024, 2 x 256": Workload(
         "maml-navigation2d",
