@@ -50,7 +50,6 @@ WORKLOADS = {
         *(1024, 20, 100),
         runs.PRECISIONS[:2],
     ),
-    "lpg 512": Workload("lpg-gridworld", LPG, 512, 64, 20, runs.PRECISIONS[:2]),
     "lpg 128": Workload(
         "lpg-gridworld",
         {**LPG, "num_lifetimes": 128},
@@ -72,6 +71,7 @@ WORKLOADS = {
         "maml-navigation2d", {**PLAIN, "num_tasks": 4096}, 4096, 20, 100
     ),
     "rl2 262144": Workload("rl2-bandit", {"num_tasks": 262144}, 262144, 1, 10),
+    "lpg 512": Workload("lpg-gridworld", LPG, 512, 64, 20, runs.PRECISIONS[:2]),
 }
 
 
