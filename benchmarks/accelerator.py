@@ -29,10 +29,10 @@ class Workload(NamedTuple):
 
 PLAIN = {"outer_loss_weights": (1.0,), "hidden": (64, 64)}
 WIDE = {"outer_loss_weights": (1.0,), "hidden": (256, 256)}
-LPG = {  # the paper's size
+LPG = {  # the paper's size, but for the number of lifetimes
     "levels": "dense",
     "horizon": 500,
-    "num_lifetimes": 512,
+    "num_lifetimes": 128,
     "lifetime": 2500,
     "num_environments": 64,
     "size": 256,
@@ -50,12 +50,7 @@ WORKLOADS = {
         *(1024, 20, 100),
         runs.PRECISIONS[:2],
     ),
-    "lpg 128": Workload(
-        "lpg-gridworld",
-        {**LPG, "num_lifetimes": 128},
-        *(128, 64, 20),
-        ("tensorfloat32",),
-    ),
+    "lpg 128": Workload("lpg-gridworld", LPG, *(128, 64, 20), ("tensorfloat32",)),
     "rl2 16384": Workload("rl2-bandit", {"num_tasks": 16384}, 16384, 1, 10),
     "maml 1024, 2 x 256": Workload(
         "maml-navigation2d",
@@ -71,7 +66,6 @@ WORKLOADS = {
         "maml-navigation2d", {**PLAIN, "num_tasks": 4096}, 4096, 20, 100
     ),
     "rl2 262144": Workload("rl2-bandit", {"num_tasks": 262144}, 262144, 1, 10),
-    "lpg 512": Workload("lpg-gridworld", LPG, 512, 64, 20, runs.PRECISIONS[:2]),
 }
 
 

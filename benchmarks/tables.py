@@ -15,7 +15,7 @@ from tables_of_rules import (
     held_out_levels,
     outer_gradients,
 )
-from tables_of_speed import growth, meta_updates, seeds, time_to_return
+from tables_of_speed import accelerator, growth, meta_updates, seeds, time_to_return
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
@@ -212,6 +212,7 @@ def render() -> str:
         meta_updates,
         time_to_return,
         growth,
+        accelerator,
         seeds,
         methods,
         exploration,

@@ -180,8 +180,9 @@ def cross_domain() -> str:
         "other agents. The score is zero where agents begin, and one where A2C ends. "
         "LPG's rule is at home in Catch, and learns next to nothing elsewhere:"
         f"\n\n{_elsewhere(found)}\n\n{versions(found)}.\n\n"
-        "The drift that LPO learned is a smaller part of an agent, and holds policies "
-        f"back elsewhere too:\n\n{_elsewhere(drift)}\n\n{versions(drift)}."
+        "The drift that LPO learned is a smaller part of an agent; it holds policies "
+        "back elsewhere as it did on grids, and agents of it learn in all of these:"
+        f"\n\n{_elsewhere(drift)}\n\n{versions(drift)}."
     )
 
 

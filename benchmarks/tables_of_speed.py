@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sections import read, table, versions
+from sections import between, read, table, versions
 
 UPDATES = {
     "MAML, Adam, 2 x 64, each core a device": "maml_navigation2d_2x64_two_devices",
@@ -120,6 +120,69 @@ def growth() -> str:
         f"{versions(found)}. {versions(memory)}.\n\n"
         "[benchmarks/SCALING.md](benchmarks/SCALING.md) says how to run on several "
         "hosts, and what it should cost on up to 1,024 devices."
+    )
+
+
+WORK = {
+    "maml 20": "MAML, 20 tasks",
+    "maml 1024": "MAML, 1,024 tasks",
+    "maml 4096": "MAML, 4,096 tasks",
+    "maml 1024, 2 x 256": "MAML, 1,024 tasks, 2 x 256",
+    "maml-trpo 20": "MAML-TRPO, 20 tasks",
+    "rl2 16384": "RL^2, 16,384 bandits of 10 pulls",
+    "rl2 262144": "RL^2, 262,144 bandits of 10 pulls",
+    "lpg 128": "LPG, 128 lifetimes of 64 environments, an LSTM of 256",
+}
+SHORT = {"float32": "float32", "tensorfloat32": "TF32", "bfloat16": "bfloat16"}
+
+
+def accelerator() -> str:
+    """Meta-updates at sizes for an accelerator."""
+    found, trained = read("accelerator"), read("precision")
+    speeds, rows = found["matrix_operations_per_second"], []
+    for name, label in WORK.items():
+        work = found["workloads"][name]
+        for precision, one in work["by_precision"].items():
+            steps = one["environment_steps_per_second"]
+            rows.append(
+                [
+                    label,
+                    SHORT[precision],
+                    _seconds(one["run_seconds"]),
+                    f"{steps / 1e6:.1f}",
+                    f"{steps / work['random_steps_per_second']:.1%}",
+                    f"{one['matrix_operations_per_second'] / speeds[precision]:.0%}",
+                    f"{one['compile_seconds']:.0f}",
+                ]
+            )
+    ceilings = ", ".join(f"{SHORT[k]} {v / 1e12:.0f} T" for k, v in speeds.items())
+    learned = "; ".join(
+        f"{SHORT[precision]} {between(one, 1)}, {one['seconds']:.0f} s"
+        for precision, one in trained["by_precision"].items()
+    )
+    return (
+        "Meta-updates on an accelerator, navigation with 20 episodes of 100 steps: "
+        "seconds, million environment steps a second, these as a share of what random "
+        "actions alone make of as many environments side by side, and the matrix "
+        "products as a share of what the device makes of large ones at the same "
+        f"precision ({ceilings} operations a second). Random actions neither ask a "
+        "network nor keep what they met, so that little of the time of training is "
+        "theirs; what bounds it is the memory that activations pass through, "
+        f"{found['memory_bytes_per_second'] / 1e12:.1f} TB/s at most, and with few "
+        "tasks the start of many small kernels in each step:\n\n"
+        + table(
+            [
+                *("", "precision", "seconds", "M steps/s", "of random"),
+                *("of matrix speed", "compilation, s"),
+            ],
+            rows,
+        )
+        + f"\n\n{versions(found)}.\n\nWhat the precision does to what is learned "
+        f"(`{trained['recipe']}`, return after one gradient step on "
+        f"{trained['num_test_tasks']} held-out goals, mean and 95% interval of "
+        f"{len(trained['by_precision']['float32']['test_curves'])} seeds; all of them "
+        f"trained side by side, compilation included): {learned}. A GPU takes TF32 "
+        f"where bfloat16 is asked for. {versions(trained)}."
     )
 
 
