@@ -75,7 +75,7 @@ def time_to_return() -> str:
         f"{found['num_test_tasks']} held-out goals, compilation "
         f"({found['compile_seconds']:.0f} s) and tests apart: {seconds[0]:.1f} to "
         f"{seconds[-1]:.1f} s, {updates[0]} to {updates[-1]} meta-updates of "
-        f"MAML-TRPO, {len(seconds)} seeds, other work on both cores. {versions(found)}."
+        f"MAML-TRPO, {len(seconds)} seeds. {versions(found)}."
     )
 
 
