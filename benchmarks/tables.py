@@ -15,7 +15,14 @@ from tables_of_rules import (
     held_out_levels,
     outer_gradients,
 )
-from tables_of_speed import accelerator, growth, meta_updates, seeds, time_to_return
+from tables_of_speed import (
+    accelerator,
+    deployment,
+    growth,
+    meta_updates,
+    seeds,
+    time_to_return,
+)
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
 README = HERE.parent / "README.md"
@@ -214,6 +221,7 @@ def render() -> str:
         growth,
         accelerator,
         seeds,
+        deployment,
         methods,
         exploration,
         regression,

@@ -209,6 +209,23 @@ def seeds() -> str:
     )
 
 
+def deployment() -> str:
+    """What is exported, on one core."""
+    found = read("deployment")
+    act, adapt = (
+        f"{found[name]['median'] * 1e3:.2g} ms "
+        f"({found[name]['lower_quartile'] * 1e3:.2g} to "
+        f"{found[name]['upper_quartile'] * 1e3:.2g})"
+        for name in ("act", "adapt")
+    )
+    return (
+        "An exported agent (MAML, 2 x 64) in a process with JAX alone, on one core: an "
+        f"action in {act}, one step of adaptation to 20 episodes of 100 steps in "
+        f"{adapt}, medians and quartiles; loading and compilation take "
+        f"{found['compile_seconds']:.1f} s. {versions(found)}."
+    )
+
+
 def _seconds(found: dict[str, float]) -> str:
     return (
         f"{found['median']:.3g} ({found['lower_quartile']:.3g} to "

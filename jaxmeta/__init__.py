@@ -49,6 +49,7 @@ from jaxmeta.algorithms import (
     rl2,
     varibad,
 )
+from jaxmeta.deployment import export_functions
 from jaxmeta.evaluation import (
     adaptation_curve,
     adaptation_curves,
@@ -83,6 +84,7 @@ __all__ = [
     "es_maml",
     "estimators",
     "evaluation",
+    "export_functions",
     "fit",
     "hyperparameters",
     "imaml",

@@ -1,4 +1,4 @@
-"""The command line: ``jaxmeta list | train | evaluate | plot``."""
+"""The command line: ``jaxmeta list | train | evaluate | plot | export``."""
 
 import inspect
 import logging
@@ -14,7 +14,18 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from jaxmeta import agents, checks, compilation, files, plots, recipes, runs, transfer
+from jaxmeta import (
+    agents,
+    checks,
+    compilation,
+    deployment,
+    files,
+    plots,
+    recipes,
+    reports,
+    runs,
+    transfer,
+)
 from jaxmeta.interruptions import Interrupted
 
 _USAGE = """usage: jaxmeta COMMAND
@@ -24,10 +35,10 @@ _USAGE = """usage: jaxmeta COMMAND
   jaxmeta evaluate DIR             evaluate the newest checkpoint of a run again, or
                                    its learning rule in another --environment
   jaxmeta plot DIR [DIR ...]       draw a run, or several in one picture
+  jaxmeta export DIR               write how its agent acts and adapts, as functions
+                                   that need JAX alone
 
 Every command takes --help."""
-
-_MOST_COLUMNS = 6  # of an adaptation curve, next to each other in a terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,7 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         format="%(message)s",
         handlers=[RichHandler(show_time=False, show_path=False)],
     )
-    commands = {"list": _list, "train": _train, "evaluate": _evaluate, "plot": _plot}
+    commands = {
+        "list": _list,
+        "train": _train,
+        "evaluate": _evaluate,
+        "plot": _plot,
+        "export": _export,
+    }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
         return
@@ -127,7 +144,7 @@ def _train(arguments: list[str]) -> None:
     if directory is None:
         directory = Path("runs") / name / f"seed-{run['seed']}"
     result = runs.train(recipe, directory, arguments=given, **run)
-    _report(result, directory)
+    reports.run(result, directory)
 
 
 def _evaluate(arguments: list[str]) -> None:
@@ -169,14 +186,14 @@ def _evaluate(arguments: list[str]) -> None:
     given = tyro.cli(evaluate, prog="jaxmeta evaluate", args=arguments)
     directory, count = given.pop("directory"), given.pop("num_test_tasks")
     if given["environment"] is None:
-        _report(runs.evaluate(directory, num_test_tasks=count), directory)
+        reports.run(runs.evaluate(directory, num_test_tasks=count), directory)
         return
     if count is not None:
         raise ValueError(
             "num_test_tasks is of the run's own tasks, and environment takes it to "
             "another; give one of the two"
         )
-    _report_transfer(transfer.evaluate(directory, **given), directory)
+    reports.transfer(transfer.evaluate(directory, **given), directory)
 
 
 def _plot(arguments: list[str]) -> None:
@@ -207,6 +224,32 @@ def _plot(arguments: list[str]) -> None:
     print(f"picture: {output}")
 
 
+def _export(arguments: list[str]) -> None:
+    def export(
+        directory: tyro.conf.Positional[Path],
+        output: Path | None = None,
+        platforms: tuple[str, ...] = ("cpu", "cuda", "tpu"),
+    ) -> tuple[Path, Path | None, tuple[str, ...]]:
+        """Write how the agent of a run acts and adapts, as functions for JAX alone.
+
+        Args:
+            directory: of the run; its newest checkpoint is taken.
+            output: a directory to be made; by default exported in that of the run.
+            platforms: that the functions can run on, of cpu, cuda, rocm and tpu.
+        """
+        return directory, output, platforms
+
+    directory, output, platforms = tyro.cli(
+        export, prog="jaxmeta export", args=arguments
+    )
+    output = directory / "exported" if output is None else output
+    _, _, experiment, state = runs.restore(directory)
+    deployment.export_functions(
+        experiment.test_learner, state.meta_params, output, platforms=platforms
+    )
+    print(f"functions: {', '.join(map(str, sorted(output.glob('*.jax'))))}")
+
+
 def _joined(summary: str, *functions: Callable[..., Any]) -> Callable[..., dict]:
     """A function of the arguments of several, with their documentation, for tyro."""
 
@@ -223,72 +266,3 @@ def _joined(summary: str, *functions: Callable[..., Any]) -> Callable[..., dict]
     joined.__annotations__ = {p.name: hints[p.name] for p in parameters}
     joined.__doc__ = f"{summary}.\n\nArgs:\n" + "\n".join(helps)
     return joined
-
-
-def _report(result: runs.Result, directory: Path) -> None:
-    """Print the adaptation curve beside the published row and the optimum.
-
-    Of a long one some columns, from the first to the last; ``result.json`` has all.
-    """
-    curve, mode = result["adaptation_curve"], result["mode_adaptation_curve"]
-    last = len(curve["mean"]) - 1
-    parts = min(last, _MOST_COLUMNS - 1)
-    steps = [round(part * last / max(parts, 1)) for part in range(parts + 1)]
-    table = Table(f"{result['unit']}s before", box=None)
-    for step in steps:
-        table.add_column(str(step), justify="right")
-
-    def add(label: str, row: Sequence[Any], style: str | None = None) -> None:
-        known = [*row, *[None] * (last + 1)]
-        cells = ["" if known[i] is None else f"{known[i]:.2f}" for i in steps]
-        table.add_row(label, *cells, style=style)
-
-    add("return", curve["mean"], "bold")
-    add("  95% interval, from", curve["low"])
-    add("  to", curve["high"])
-    add("return of the policy's mode", mode["mean"])
-    for label, row in result["published"].items():
-        add(f"published: {label}", row)
-    if result["optimum"]:
-        add("optimum", result["optimum"])
-    console = Console()
-    console.print(table)
-    tested = "held-out tasks"
-    if result["unit"] == "window":
-        tested = "episodes of the agents that live"
-    console.print(
-        f"{result['num_updates']} meta-updates, {result['environment_steps']:,} "
-        f"environment steps, {result['wall_seconds']:.0f} s of training of which "
-        f"{result['compile_seconds']:.0f} s compilation; evaluated on "
-        f"{result['num_test_tasks']} {tested}",
-        highlight=False,
-    )
-    print(f"result:  {directory / 'result.json'}")
-    print(f"picture: {directory / 'curve.png'}")
-
-
-def _report_transfer(result: runs.Result, directory: Path) -> None:
-    """Print how agents did in another environment, by each rule."""
-    table = Table(f"{result['environment']}, return", box=None)
-    for header in ("before", "half a life", "after", "95% interval", "score", "chosen"):
-        table.add_column(header, justify="right")
-    for name, row in result["return"].items():
-        mean, score = row["interquartile_mean"], result["score"][name]
-        table.add_row(
-            name,
-            *(f"{mean[at]:.2f}" for at in (0, len(mean) // 2, -1)),
-            f"{row['low'][-1]:.2f} to {row['high'][-1]:.2f}",
-            f"{score['interquartile_mean']:.2f}" if score else "-",
-            ", ".join(f"{v:g}" for v in result["chosen"][name].values()),
-        )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"interquartile mean over {result['num_agents']} agents of each kind, "
-        f"{result['environment_steps']:,} environment steps each, from "
-        f"{result['recipe']}; a score of 0 is that of agents that have not learned, of "
-        "1 that of A2C"
-        + ("" if result["score"]["A2C"] else ", which has not learned here"),
-        highlight=False,
-    )
-    print(f"result:  {directory / result['environment']}.json")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from jaxmeta import checks, rollouts, trees
+from jaxmeta import checks, recorded
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -16,7 +16,6 @@ from jaxmeta.types import (
     Key,
     MetaLearner,
     Params,
-    Timestep,
     Transition,
 )
 
@@ -106,7 +105,7 @@ def logged_experience(
         *rows,
     )
     keys = jax.random.split(key, learner.num_updates + 1)
-    return _as_acted(learner, meta_params, Experience(keys, support, None))
+    return recorded.as_acted(learner, meta_params, Experience(keys, support, None))
 
 
 def _episodes(data: Any) -> list[Steps]:
@@ -244,55 +243,12 @@ def _row(
     steps: list[Steps] = []
     while sum(len(one["reward"]) for one in steps) < length:
         steps.append(episodes[(start + len(steps)) % len(episodes)])
-    rows = [_transitions(one, environment) for one in steps]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:length], *rows)
-
-
-def _transitions(steps: Steps, environment: Environment) -> Transition:
-    """One episode; what was recorded of it, and what follows from that."""
-    count = len(steps["reward"])
-    discrete = isinstance(environment.action, spaces.Discrete)
-    actions = jnp.asarray(steps["action"], jnp.int32 if discrete else jnp.float32)
-    observations = jnp.asarray(steps["observation"], environment.observation.dtype)
-    none = jnp.full_like(actions[:1], -1 if discrete else 0)
-    rewards = jnp.asarray(steps["reward"], jnp.float32)
-    if "next_observation" in steps:
-        reached = jnp.asarray(steps["next_observation"], observations.dtype)
-    else:
-        # Of the last step it is not known: what it is worth is that of its own.
-        reached = jnp.concatenate([observations[1:], observations[-1:]])
-    return Transition(
-        timestep=Timestep(
-            observation=observations,
-            previous_action=jnp.concatenate([none, actions[:-1]]),
-            previous_reward=jnp.concatenate([jnp.zeros(1), rewards[:-1]]),
-            is_first=jnp.arange(count) == 0,
-        ),
-        action=actions,
-        distribution=None,
-        reward=rewards,
-        terminated=jnp.asarray(steps["terminated"]),
-        truncated=jnp.asarray(steps["truncated"]),
-        next_observation=reached,
-    )
-
-
-def _as_acted(
-    learner: MetaLearner, meta_params: Params, experience: Experience
-) -> Experience:
-    """With the distributions of the policy that each update finds."""
-    inner, found = learner.inner, []
-    state = inner.init(experience.keys[0], meta_params)
-    for update in range(learner.num_updates):
-        params = inner.params(meta_params, state)
-        batch = trees.at(experience.support, update)
-        output, _ = jax.vmap(
-            lambda row, params=params: rollouts.unroll(
-                learner.policy, params, row, next_values=False
-            )
-        )(batch)
-        batch = batch._replace(distribution=output.distribution)
-        found.append(batch)
-        state, _ = inner.update(experience.keys[update + 1], meta_params, state, batch)
-    support = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
-    return experience._replace(support=support)
+    # Of the last step what it reached may not be known: it is worth what its own is.
+    for one in steps:
+        observed = one["observation"]
+        one.setdefault("next_observation", np.append(observed[1:], observed[-1:], 0))
+    row = {
+        field: np.concatenate([one[field] for one in steps])[:length]
+        for field in recorded.FIELDS
+    }
+    return recorded.as_transitions(row, environment)

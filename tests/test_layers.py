@@ -58,14 +58,15 @@ LAYERS = [
         "lifetime_learner",
         "agents",
         "life_curves",
+        "recorded",
         "logged",
         "evaluation",
         "diagnostics",
         "references",
     },
-    {"algorithms", "checkpoint", "record", "fit", "comparisons"},
+    {"algorithms", "checkpoint", "record", "fit", "comparisons", "deployment"},
     {"recipes"},
-    {"plots", "run_directory", "runs", "transfer", "cli", "__main__"},
+    {"plots", "run_directory", "runs", "transfer", "reports", "cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
