@@ -43,7 +43,7 @@ timestep = {
     "is_first": np.ones(1, bool),
 }
 generator = np.random.default_rng(0)
-shape = (1, 20, 100)
+shape = (20, 100)
 ends = np.broadcast_to(np.arange(100) == 99, shape)
 steps = {
     "observation": generator.normal(size=(*shape, 2)).astype(np.float32),
@@ -64,15 +64,16 @@ def timed(call, repeats):
     quartiles = {"lower_quartile": low, "upper_quartile": high}
     return {"median": median, **quartiles, "calls": repeats}
 
+state, params = function("start")(meta_params, key)
 started = time.perf_counter()
-params = jax.block_until_ready(adapt(meta_params, steps, key))
+jax.block_until_ready(adapt(meta_params, state, steps, key))
 compile_seconds = time.perf_counter() - started
 print(json.dumps({
     "compile_seconds": compile_seconds,
     "act": timed(lambda: act(params, {}, timestep, key), 2000),
-    "adapt": timed(lambda: adapt(meta_params, steps, key), 200),
+    "adapt": timed(lambda: adapt(meta_params, state, steps, key), 200),
     "adapt_and_act": timed(
-        lambda: act(adapt(meta_params, steps, key), {}, timestep, key), 200
+        lambda: act(adapt(meta_params, state, steps, key)[1], {}, timestep, key), 200
     ),
 }))
 """

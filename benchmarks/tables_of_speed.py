@@ -70,12 +70,14 @@ def time_to_return() -> str:
     found = read("time_to_return")
     seconds = sorted(one["seconds"] for one in found["seeds"])
     updates = sorted(one["num_updates"] for one in found["seeds"])
+    after = sorted(one["return"] for one in found["seeds"])
     return (
         f"Training until one gradient step reaches {found['target']:g} on "
         f"{found['num_test_tasks']} held-out goals, compilation "
         f"({found['compile_seconds']:.0f} s) and tests apart: {seconds[0]:.1f} to "
         f"{seconds[-1]:.1f} s, {updates[0]} to {updates[-1]} meta-updates of "
-        f"MAML-TRPO, {len(seconds)} seeds. {versions(found)}."
+        f"MAML-TRPO, {len(seconds)} seeds, which then have {after[0]:.1f} to "
+        f"{after[-1]:.1f} on other goals. {versions(found)}."
     )
 
 
@@ -165,11 +167,10 @@ def accelerator() -> str:
         "seconds, million environment steps a second, these as a share of what random "
         "actions alone make of as many environments side by side, and the matrix "
         "products as a share of what the device makes of large ones at the same "
-        f"precision ({ceilings} operations a second). Random actions neither ask a "
-        "network nor keep what they met, so that little of the time of training is "
-        "theirs; what bounds it is the memory that activations pass through, "
-        f"{found['memory_bytes_per_second'] / 1e12:.1f} TB/s at most, and with few "
-        "tasks the start of many small kernels in each step:\n\n"
+        f"precision ({ceilings} operations a second; memory moves "
+        f"{found['memory_bytes_per_second'] / 1e12:.1f} TB/s). Random actions ask no "
+        "network and keep nothing, so that they are a small part of training; each row "
+        "has its own five calls of them:\n\n"
         + table(
             [
                 *("", "precision", "seconds", "M steps/s", "of random"),
@@ -221,8 +222,8 @@ def deployment() -> str:
     return (
         "An exported agent (MAML, 2 x 64) in a process with JAX alone, on one core: an "
         f"action in {act}, one step of adaptation to 20 episodes of 100 steps in "
-        f"{adapt}, medians and quartiles; loading and compilation take "
-        f"{found['compile_seconds']:.1f} s. {versions(found)}."
+        f"{adapt}, medians and quartiles; the first adaptation, compilation included, "
+        f"takes {found['compile_seconds']:.1f} s. {versions(found)}."
     )
 
 

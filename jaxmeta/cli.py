@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
+import jax
 import tyro
 from jax.experimental import checkify
 from rich.console import Console
@@ -243,10 +244,12 @@ def _export(arguments: list[str]) -> None:
         export, prog="jaxmeta export", args=arguments
     )
     output = directory / "exported" if output is None else output
-    _, _, experiment, state = runs.restore(directory)
-    deployment.export_functions(
-        experiment.test_learner, state.meta_params, output, platforms=platforms
-    )
+    deployment.check_is_new(output)
+    _, config, experiment, state = runs.restore(directory)
+    with jax.default_matmul_precision(config["matmul_precision"]):
+        deployment.export_functions(
+            experiment.test_learner, state.meta_params, output, platforms=platforms
+        )
     print(f"functions: {', '.join(map(str, sorted(output.glob('*.jax'))))}")
 
 

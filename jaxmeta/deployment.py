@@ -1,16 +1,13 @@
 """What was learned, as files that need JAX alone: to act, and to adapt."""
 
-import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import export
 
 import jaxmeta
@@ -19,7 +16,6 @@ from jaxmeta.policies import first_timestep
 from jaxmeta.types import (
     Dataset,
     Environment,
-    Experience,
     MetaLearner,
     Params,
     Timestep,
@@ -40,23 +36,29 @@ def export_functions(
 ) -> None:
     """Write how a meta-trained agent acts and adapts, for programs without jaxmeta.
 
-    The directory gets
+    The directory gets functions of dicts of arrays, and arrays by path (``.npz``):
 
+    - ``start.jax``: ``(meta_params, key) -> (state, params)``, an agent before it has
+      adapted; ``meta_params.npz`` has what was learned.
     - ``act.jax``: ``(params, memory, timestep, key) -> (action, mode, memory)`` of
-      ``B`` agents side by side that share their params: dicts of arrays, ``memory``
-      and ``timestep`` (``observation``, ``previous_action``, ``previous_reward``,
-      ``is_first``) with a leading ``[B]``, ``key`` two uint32 that make the action
-      random; ``mode`` is the most likely action;
-    - ``adapt.jax``, if the learner has inner updates: ``(meta_params, steps, key) ->
-      params``, the ``K`` inner updates on ``observation``, ``action``, ``reward``,
-      ``terminated``, ``truncated`` and ``next_observation`` ``[K, N, T, ...]``, rows
-      that start where an episode does; they count as acted by the policy at hand;
-    - ``params.npz`` to act with before adaptation, ``meta_params.npz`` to adapt from,
-      and ``memory.npz``, of one agent at the start of a trial: arrays by path;
-    - ``manifest.json``: versions, and the shapes of all of this.
+      ``B`` agents side by side that share their params. ``memory`` and ``timestep``
+      (``observation``, ``previous_action``, ``previous_reward``, ``is_first``) have a
+      leading ``[B]``; ``memory.npz`` and ``timestep.npz`` have one of each, ``[1]``, at
+      the start of a trial. Within a trial memory, last action and last reward go on
+      from episode to episode, and ``is_first`` says where one starts. The action is
+      random, ``mode`` the most likely one.
+    - ``adapt.jax``, if the learner has inner updates: ``(meta_params, state, steps,
+      key) -> (state, params)``, one of them, on ``observation``, ``action``,
+      ``reward``, ``terminated``, ``truncated`` and ``next_observation`` ``[N, T,
+      ...]``, that ``params`` acted. A row starts where an episode does; after its end
+      the next one follows, so that no step is filling.
+    - ``manifest.json``: versions, platforms, precision and all shapes.
 
-    ``B``, ``N`` and ``T`` are any. ``jax.export.deserialize(bytearray(file)).call`` is
-    the function; JAX promises that versions of the following six months read it.
+    ``B``, ``N`` and ``T`` are any. A key is two uint32, such as
+    ``jax.random.PRNGKey(0)``. ``jax.jit(jax.export.deserialize(bytearray(content))
+    .call)`` is the function; it takes the package flatbuffers, and a JAX that is not
+    much older. Matrices are multiplied as ``jax.default_matmul_precision`` says when
+    this is called.
 
     Args:
         learner: that was trained.
@@ -66,40 +68,89 @@ def export_functions(
             ``tpu``.
 
     Raises:
-        ValueError: if a platform is none of these, the directory exists, or the learner
-            is of a Dataset.
+        ValueError: if a platform is none of these, the directory exists, the learner is
+            of a Dataset, its updates need batches of certain sizes, or a leaf of its
+            params or its memory is no plain array with a path of its own.
     """
     directory = Path(directory)
     platforms = _checked_platforms(platforms)
     environment = learner.environment
     if isinstance(environment, Dataset):
         raise ValueError("learner: it predicts labels of a Dataset and does not act")
-    if directory.exists():
-        raise ValueError(f"output: {directory} exists; give a new directory")
-    functions = {"act": _act(learner, environment, meta_params, platforms)}
-    if learner.num_updates:
-        functions["adapt"] = _adapt(learner, environment, meta_params, platforms)
+    check_is_new(directory)
+    inner, key, config = learner.inner, jax.random.key(0), cast(Any, jax.config)
+    state_like = jax.eval_shape(inner.init, key, meta_params)
+    params_like = jax.eval_shape(inner.params, meta_params, state_like)
     arrays = {
-        "params": by_path(_first_params(learner, meta_params)),
         "meta_params": by_path(meta_params),
-        "memory": by_path(learner.policy.initial_carry()),
+        "memory": _alone(learner.policy.initial_carry()),
+        "timestep": _alone(first_timestep(environment)._asdict()),
+    }
+    functions = {
+        "start": _start(learner, meta_params),
+        "act": _act(learner, params_like, arrays),
+    }
+    if learner.num_updates:
+        functions["adapt"] = _adapt(learner, environment, meta_params, state_like)
+    exported = {
+        name: export.export(jax.jit(one.function), platforms=platforms)(*one.arguments)
+        for name, one in functions.items()
     }
     manifest = {
         "format": FORMAT,
         "jaxmeta": jaxmeta.__version__,
         "jax": jax.__version__,
         "platforms": list(platforms),
+        "matmul_precision": config.jax_default_matmul_precision,
         "environment": environment.name,
         "num_updates": learner.num_updates,
-        "functions": {name: _described(one) for name, one in functions.items()},
+        "max_length": learner.policy.max_length,
+        "functions": {name: _described(one) for name, one in exported.items()},
     }
-    _write(directory, functions, arrays, manifest)
+    _write(directory, exported, arrays, manifest)
+
+
+def check_is_new(directory: Path) -> None:
+    """Nothing is written over.
+
+    Raises:
+        ValueError: if the directory exists.
+    """
+    if directory.exists():
+        raise ValueError(f"output: {directory} exists; give a new directory")
+
+
+class _Function(NamedTuple):
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]  # shapes
 
 
 def by_path(tree: Any) -> Arrays:
-    """The leaves of a pytree, by their paths; one alone is ``all``."""
+    """The leaves of a pytree, by their paths; one alone is ``all``.
+
+    Raises:
+        ValueError: if two have the same path, or one is no plain array.
+    """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {_name(path): jnp.asarray(leaf) for path, leaf in leaves}
+    found = {_name(path): leaf for path, leaf in leaves}
+    if len(found) < len(leaves):
+        raise ValueError(
+            "learner: some leaves of its params or its memory have the same path; "
+            f"rename those with a slash in it, of {', '.join(found)}"
+        )
+    for name, leaf in found.items():
+        dtype = getattr(leaf, "dtype", type(leaf))
+        if getattr(dtype, "kind", None) not in set("biufc"):
+            raise ValueError(
+                f"learner: {name} of its params or its memory is no array that NumPy "
+                f"has, but {dtype}"
+            )
+    return found
+
+
+def _alone(tree: Any) -> Arrays:
+    """With an axis for one agent."""
+    return {name: jnp.asarray(leaf)[None] for name, leaf in by_path(tree).items()}
 
 
 def _like(arrays: Arrays, tree: Any) -> Any:
@@ -122,98 +173,91 @@ def _checked_platforms(platforms: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(platforms))
 
 
-def _first_params(learner: MetaLearner, meta_params: Params) -> Params:
-    """Those of the policy before it has adapted."""
-    inner = learner.inner
-    return inner.params(meta_params, inner.init(jax.random.key(0), meta_params))
+_KEY = jax.ShapeDtypeStruct((2,), jnp.uint32)
+
+
+def _typed(key: jax.Array) -> jax.Array:
+    return jax.random.wrap_key_data(key, impl="threefry2x32")
+
+
+def _start(learner: MetaLearner, meta_params: Params) -> _Function:
+    def start(given, key):
+        given = _like(given, meta_params)
+        state = learner.inner.init(_typed(key), given)
+        return by_path(state), by_path(learner.inner.params(given, state))
+
+    return _Function(start, (_shapes(meta_params), _KEY))
 
 
 def _act(
-    learner: MetaLearner,
-    environment: Environment,
-    meta_params: Params,
-    platforms: tuple[str, ...],
-) -> export.Exported:
+    learner: MetaLearner, params_like: Params, arrays: dict[str, Arrays]
+) -> _Function:
     policy = learner.policy
-    params_like = _first_params(learner, meta_params)
-    memory_like, blank = policy.initial_carry(), first_timestep(environment)
+    memory_like = policy.initial_carry()
     (count,) = export.symbolic_shape("b")
 
     def act(params, memory, timestep, key):
-        params = _like(params, params_like)
+        params, key = _like(params, params_like), _typed(key)
 
-        def one(memory, timestep, key):
+        def one(memory, timestep, number):
             carry = _like(memory, memory_like)
             output, carry = policy.apply(params, carry, Timestep(**timestep))
-            distribution = output.distribution
-            return distribution.sample(key), distribution.mode(), by_path(carry)
+            action = output.distribution.sample(jax.random.fold_in(key, number))
+            return action, output.distribution.mode(), by_path(carry)
 
-        key = jax.random.wrap_key_data(key, impl="threefry2x32")
-        number = jnp.arange(timestep["is_first"].shape[0])
-        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(number)
-        return jax.vmap(one)(memory, timestep, keys)
+        numbers = jnp.arange(timestep["is_first"].shape[0])
+        return jax.vmap(one)(memory, timestep, numbers)
 
-    def batched(tree):
+    def batched(arrays):
         return {
-            name: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)
-            for name, leaf in by_path(tree).items()
+            name: jax.ShapeDtypeStruct((count, *leaf.shape[1:]), leaf.dtype)
+            for name, leaf in arrays.items()
         }
 
-    return _exported(
-        act,
-        platforms,
-        _shapes(by_path(params_like)),
-        batched(memory_like),
-        batched(blank),
-    )
+    memory, timestep = batched(arrays["memory"]), batched(arrays["timestep"])
+    return _Function(act, (_shapes(params_like), memory, timestep, _KEY))
 
 
 def _adapt(
-    learner: MetaLearner,
-    environment: Environment,
-    meta_params: Params,
-    platforms: tuple[str, ...],
-) -> export.Exported:
-    num_updates = learner.num_updates
-    num_rows, length = export.symbolic_shape("n, t")
+    learner: MetaLearner, environment: Environment, meta_params: Params, state_like: Any
+) -> _Function:
+    inner = learner.inner
+    rows = export.symbolic_shape("n, t")
 
-    def adapt(given, steps, key):
-        given = _like(given, meta_params)
-        keys = jax.random.split(
-            jax.random.wrap_key_data(key, impl="threefry2x32"), num_updates + 1
-        )
+    def adapt(given, state, steps, key):
+        given, state = _like(given, meta_params), _like(state, state_like)
         row = jax.vmap(lambda one: recorded.as_transitions(one, environment))
-        experience = Experience(keys, jax.vmap(row)(steps), None)
-        params, _ = learner.adapt(given, recorded.as_acted(learner, given, experience))
-        return by_path(params)
+        batch = recorded.as_acted(
+            learner.policy, inner.params(given, state), row(steps)
+        )
+        try:
+            state, _ = inner.update(_typed(key), given, state, batch)
+        except ValueError as error:
+            raise ValueError(
+                f"learner: its updates need batches of certain sizes: {error}"
+            ) from error
+        return by_path(state), by_path(inner.params(given, state))
 
-    action = environment.action
-    of_step = {
-        "observation": (environment.observation.shape, environment.observation.dtype),
-        "action": (action.shape, first_timestep(environment).previous_action.dtype),
-        "reward": ((), jnp.float32),
-        "terminated": ((), jnp.bool_),
-        "truncated": ((), jnp.bool_),
+    observation, blank = environment.observation, first_timestep(environment)
+    shapes = {
+        "observation": observation,
+        "action": blank.previous_action,
+        "reward": blank.previous_reward,
+        "terminated": blank.is_first,
+        "truncated": blank.is_first,
+        "next_observation": observation,
     }
-    of_step["next_observation"] = of_step["observation"]
     steps = {
-        name: jax.ShapeDtypeStruct((num_updates, num_rows, length, *shape), dtype)
-        for name, (shape, dtype) in of_step.items()
+        name: jax.ShapeDtypeStruct((*rows, *like.shape), like.dtype)
+        for name, like in shapes.items()
     }
-    return _exported(adapt, platforms, _shapes(by_path(meta_params)), steps)
+    return _Function(adapt, (_shapes(meta_params), _shapes(state_like), steps, _KEY))
 
 
-def _exported(
-    function: Callable[..., Any], platforms: tuple[str, ...], *arguments: Any
-) -> export.Exported:
-    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    return export.export(jax.jit(function), platforms=platforms)(*arguments, key)
-
-
-def _shapes(arrays: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
+def _shapes(tree: Any) -> dict[str, jax.ShapeDtypeStruct]:
     return {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
-        for name, leaf in arrays.items()
+        for name, leaf in by_path(tree).items()
     }
 
 
@@ -231,17 +275,15 @@ def _write(
     manifest: dict[str, Any],
 ) -> None:
     """All files or none: under another name first."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    made = directory.parent / f".{directory.name}.{os.getpid()}.tmp"
+    made.mkdir(parents=True)
     try:
         for name, one in functions.items():
             files.write_bytes(made / f"{name}.jax", bytes(one.serialize()))
         for name, leaves in arrays.items():
-            values: dict[str, Any] = {k: np.asarray(v) for k, v in leaves.items()}
-            np.savez(made / f"{name}.npz", **values)
-        (made / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        made.chmod(0o755)
-        os.rename(made, directory)
+            files.write_arrays(made / f"{name}.npz", leaves)
+        files.write_json(made / "manifest.json", manifest)
+        made.rename(directory)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise

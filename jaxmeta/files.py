@@ -1,9 +1,14 @@
 """Files that are never half-written: a temporary name first, then a rename."""
 
+import io
 import json
 import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,3 +67,16 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays for ``np.load``, whatever their names.
+
+    ``np.savez`` has arguments of its own, which no array can be named after.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    write_bytes(path, content.getvalue())

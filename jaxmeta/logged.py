@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from gymnax.environments import spaces
 
-from jaxmeta import checks, recorded
+from jaxmeta import checks, recorded, trees
 from jaxmeta.types import (
     Dataset,
     Environment,
@@ -105,7 +105,7 @@ def logged_experience(
         *rows,
     )
     keys = jax.random.split(key, learner.num_updates + 1)
-    return recorded.as_acted(learner, meta_params, Experience(keys, support, None))
+    return _as_acted(learner, meta_params, Experience(keys, support, None))
 
 
 def _episodes(data: Any) -> list[Steps]:
@@ -252,3 +252,21 @@ def _row(
         for field in recorded.FIELDS
     }
     return recorded.as_transitions(row, environment)
+
+
+def _as_acted(
+    learner: MetaLearner, meta_params: Params, experience: Experience
+) -> Experience:
+    """With the distributions of the policy that each update finds."""
+    inner, found = learner.inner, []
+    state = inner.init(experience.keys[0], meta_params)
+    for update in range(learner.num_updates):
+        batch = recorded.as_acted(
+            learner.policy,
+            inner.params(meta_params, state),
+            trees.at(experience.support, update),
+        )
+        found.append(batch)
+        state, _ = inner.update(experience.keys[update + 1], meta_params, state, batch)
+    support = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+    return experience._replace(support=support)

@@ -1,4 +1,4 @@
-"""What was recorded of steps, as transitions, and as experience of a policy."""
+"""What was recorded of steps, as transitions, and as acted by a policy."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from gymnax.environments import spaces
 
-from jaxmeta import rollouts, trees
+from jaxmeta import rollouts
 from jaxmeta.types import (
     Environment,
-    Experience,
-    MetaLearner,
     Params,
+    Policy,
     Timestep,
     Transition,
 )
@@ -33,6 +32,8 @@ def as_transitions(
 ) -> Transition:
     """Steps of one episode after the other, as acting in them would record them.
 
+    What came before a step is known at the start of an episode too, but for the first.
+
     Args:
         steps: what ``FIELDS`` names, ``[T, ...]``, from the start of an episode.
         environment: of which they are.
@@ -46,19 +47,13 @@ def as_transitions(
     terminated, truncated = (
         jnp.asarray(steps[field], bool) for field in ("terminated", "truncated")
     )
-    is_first = _after(terminated | truncated, True)
-
-    def previous(values, nothing):
-        first = is_first.reshape(-1, *(1,) * (values.ndim - 1))
-        return jnp.where(first, nothing, _after(values, nothing))
-
     dtype = environment.observation.dtype
     return Transition(
         timestep=Timestep(
             observation=jnp.asarray(steps["observation"], dtype),
-            previous_action=previous(actions, -1 if discrete else 0),
-            previous_reward=previous(rewards, 0),
-            is_first=is_first,
+            previous_action=_after(actions, -1 if discrete else 0),
+            previous_reward=_after(rewards, 0),
+            is_first=_after(terminated | truncated, True),
         ),
         action=actions,
         distribution=None,
@@ -74,22 +69,11 @@ def _after(values: jax.Array, first: Any) -> jax.Array:
     return jnp.concatenate([jnp.full_like(values[:1], first), values[:-1]])
 
 
-def as_acted(
-    learner: MetaLearner, meta_params: Params, experience: Experience
-) -> Experience:
-    """With the distributions of the policy that each inner update finds."""
-    inner, found = learner.inner, []
-    state = inner.init(experience.keys[0], meta_params)
-    for update in range(learner.num_updates):
-        params = inner.params(meta_params, state)
-        batch = trees.at(experience.support, update)
-        output, _ = jax.vmap(
-            lambda row, params=params: rollouts.unroll(
-                learner.policy, params, row, next_values=False
-            )
-        )(batch)
-        batch = batch._replace(distribution=output.distribution)
-        found.append(batch)
-        state, _ = inner.update(experience.keys[update + 1], meta_params, state, batch)
-    support = jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
-    return experience._replace(support=support)
+def as_acted(policy: Policy, params: Params, batch: Transition) -> Transition:
+    """Transitions ``[N, T]`` with the distributions of a policy, as if it had acted."""
+
+    def distribution(row):
+        output, _ = rollouts.unroll(policy, params, row, next_values=False)
+        return output.distribution
+
+    return batch._replace(distribution=jax.vmap(distribution)(batch))

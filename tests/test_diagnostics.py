@@ -160,6 +160,7 @@ def test_an_estimator_against_itself(key):
         np.testing.assert_allclose(one, 1.0, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_leave_one_out_has_the_mean_of_emaml_and_less_noise(key):
     learner, reference = maml("leave_one_out"), maml("emaml")
     result = on_the_probe(key, learner, reference, num_batches=50, num_tasks=10)

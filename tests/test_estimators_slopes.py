@@ -60,6 +60,7 @@ def bandit(sizes):
     return found
 
 
+@pytest.mark.slow  # by enumeration, beside the fast ones of test_estimators_exact
 def test_slopes_on_a_bandit():
     sizes = (8, 24, 64)
     found = bandit(sizes)

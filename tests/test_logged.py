@@ -138,7 +138,7 @@ def test_short_episodes_are_followed_by_the_next(key):
     )
     first = found.timestep.is_first[0]
     np.testing.assert_array_equal(first, [[1, 1, 0, 0], [1, 0, 0, 1]])
-    np.testing.assert_array_equal(found.timestep.previous_action[0, 0], [-1, -1, 1, 0])
+    np.testing.assert_array_equal(found.timestep.previous_action[0, 0], [-1, 0, 1, 0])
     np.testing.assert_array_equal(found.terminated[0, 0], [1, 0, 0, 1])
 
 

@@ -100,6 +100,7 @@ def test_promp_adapts_its_kl_coefficients(key):
         assert (info["inner_kl"][0] > 0.015) == (factor == 2.0)
 
 
+@pytest.mark.slow
 def test_promp_is_held_back_by_its_kl_penalty(key):
     """A large coefficient keeps the policies before adaptation where they were."""
 

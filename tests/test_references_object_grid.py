@@ -71,8 +71,17 @@ def enumerated(params, horizon, num_actions, discount):
     return np.mean([value(0, int(cell), whole) for cell in starts])
 
 
-@pytest.mark.parametrize("num_actions", [5, 9, 18])
-@pytest.mark.parametrize("discount", [1.0, 0.7])
+@pytest.mark.parametrize(
+    ("discount", "num_actions"),
+    [
+        (1.0, 9),
+        (0.7, 18),
+        *(
+            pytest.param(*row, marks=pytest.mark.slow)
+            for row in [(1.0, 5), (1.0, 18), (0.7, 5), (0.7, 9)]
+        ),
+    ],
+)
 def test_values_are_those_of_enumeration(num_actions, discount, key):
     tasks = jm.tasks.random_grids(
         sizes=(2, 3),

@@ -178,6 +178,7 @@ def check_published(name, curve):
             assert float(total.mean()) == pytest.approx(published, abs=tolerance)
 
 
+@pytest.mark.slow
 def test_ten_episodes_are_worth_what_was_published(key):
     reference = tabular.ucrl2(TASKS.environment, prior_mean=0.0)
     check_published("ucrl2", totals(key, reference, 10, 500))

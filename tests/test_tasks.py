@@ -10,6 +10,7 @@ import jaxmeta as jm
 from jaxmeta.environments import MatchProbe
 from jaxmeta.tasks import choice, from_gymnax, log_uniform, normal, uniform
 
+LONG_TO_COMPILE = {"Asterix-MinAtar", "Freeway-MinAtar"}
 IDS = [name for name in gymnax.registered_envs if name != "MNISTBandit-bsuite"]
 BOOLEAN = jnp.dtype(bool)
 
@@ -49,7 +50,13 @@ def play(environment, task, key, length):
     return observation, jax.lax.scan(step, state, inputs)[1]
 
 
-@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_COMPILE else name
+        for name in IDS
+    ],
+)
 def test_every_gymnax_environment_runs_for_vmapped_tasks(name, key):
     tasks = from_gymnax(name, params=perturbed_params(name))
 

@@ -36,6 +36,7 @@ def test_every_observation_is_followed_by_the_description(key):
         same, expected = result.state, result.observation
 
 
+@pytest.mark.slow
 def test_an_oracle_beats_what_is_possible_without_the_task(key):
     """A bandit of two arms, one of which pays: 5 of 5 when told, 2.5 when not."""
 
