@@ -108,6 +108,7 @@ def test_a_rule_of_rewards_learns_by_rewards(key):
     assert curves[:, -1].mean() > worse[:, -1].mean()
 
 
+@pytest.mark.slow
 def test_numbers_of_known_rules_can_be_mapped_over(key):
     agent = agents.a2c(ENVIRONMENT, hidden=(3,))
     rates = Numbers(rate=jnp.array([0.0, 0.1]), entropy_coefficient=0.0)

@@ -271,7 +271,7 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
 
 # One of each way a method is put together; the others are among the slow tests.
 OF_A_KIND = {
-    *("maml", "maml_trpo", "imaml", "es_maml", "cavia"),
+    *("maml", "maml_trpo", "imaml", "es_maml"),
     *("rl2", "pearl", "lpg"),
 }
 

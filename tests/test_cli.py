@@ -5,13 +5,13 @@ import json
 import shutil
 import subprocess
 import sys
-from functools import partial
 
 import jax
+import jax.numpy as jnp
 import pytest
 from jax.experimental import checkify
 
-from jaxmeta import cli, recipes, runs
+from jaxmeta import cli, recipes, reports, runs
 from jaxmeta.recipes import RECIPES
 
 SMALL = [
@@ -237,22 +237,30 @@ def test_python_and_the_command_line_make_the_same_run(run):
     assert again == before
 
 
-def test_a_run_trains_and_is_tested_at_its_precision(tmp_path, monkeypatch):
+def test_a_run_trains_and_is_tested_at_its_precision(run, tmp_path, monkeypatch):
     asked = []
 
-    def noted(made, *given, **options):
+    def fit(key, learner, *given, **options):
         asked.append(jax.config.jax_default_matmul_precision)
-        return made(*given, **options)
+        return learner.init(key)
 
-    for name in ("fit", "adaptation_curves"):
-        monkeypatch.setattr(runs, name, partial(noted, getattr(runs, name)))
+    def curves(*given, **options):
+        asked.append(jax.config.jax_default_matmul_precision)
+        return jnp.zeros((4, 3)), jnp.zeros((4, 3))
+
+    monkeypatch.setattr(runs, "fit", fit)
+    monkeypatch.setattr(runs, "adaptation_curves", curves)
     jaxmeta(
         *("train", NAME, "--output", tmp_path / "a", *SMALL),
         "--matmul-precision=tensorfloat32",
     )
-    jaxmeta("evaluate", tmp_path / "a")
-    assert asked == ["tensorfloat32"] * 3
     assert result(tmp_path / "a")["matmul_precision"] == "tensorfloat32"
+    shutil.copytree(run, tmp_path / "b")
+    path = tmp_path / "b" / "config.json"
+    config = json.loads(path.read_text()) | {"matmul_precision": "bfloat16"}
+    path.write_text(json.dumps(config))
+    jaxmeta("evaluate", tmp_path / "b")
+    assert asked == ["tensorfloat32"] * 2 + ["bfloat16"]
 
 
 def test_a_run_of_before_there_were_precisions_goes_on(run, tmp_path):
@@ -331,7 +339,7 @@ def test_of_a_long_curve_some_columns_are_shown(capsys, tmp_path):
         "compile_seconds": 1.0,
         "num_test_tasks": 1,
     }
-    cli._report(result, tmp_path)
+    reports.run(result, tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["episodes", "before", "0", "5", "10", "14", "19", "24"]
     (row,) = [line for line in lines if line.split()[:1] == ["return"]][:1]

@@ -113,6 +113,7 @@ def test_a_life_may_be_judged_by_its_end_or_in_windows(make):
     assert make(num_updates=1, persistent=True).num_updates == 1
 
 
+@pytest.mark.slow
 def test_a_window_is_judged_by_its_steps_and_a_life_by_its_end(key):
     """What ends no episode must not look better than what does, where rewards cost."""
     for lifetime, is_whole in ((2, True), (4, False)):

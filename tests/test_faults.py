@@ -20,6 +20,11 @@ from jaxmeta.fit import fit
 
 KEY = jax.random.key(KEY_SEED)
 
+# What orbax leaves behind of a restore that failed calls a loop that it has closed.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture(scope="module")
 def runs_of_12_and_20(tmp_path_factory):
@@ -105,12 +110,17 @@ def a_temporary_file_was_left(directory):
         (newest_is_empty, True),
         (newest_is_of_another_learner, True),
         (newest_is_of_a_future_version, True),
-        (a_stranger_is_among_checkpoints, False),
-        (a_checkpoint_was_never_finished, False),
         (checkpoints_are_gone, False),
         (metrics_are_gone, False),
-        (metrics_are_of_the_future, False),
-        (a_temporary_file_was_left, False),
+        *(
+            pytest.param(fault, False, marks=pytest.mark.slow)
+            for fault in (
+                a_stranger_is_among_checkpoints,
+                a_checkpoint_was_never_finished,
+                metrics_are_of_the_future,
+                a_temporary_file_was_left,
+            )
+        ),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -100,7 +100,7 @@ def test_a_finished_run_returns_its_state(whole):
     assert rows(whole[0]) == before
 
 
-@pytest.mark.parametrize("num_kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_ends_in_the_same_bits(num_kills, tmp_path):
     """SIGKILL while it starts, compiles, computes or writes, and go on."""
     num_updates, rng = 45 * num_kills, random.Random(0)

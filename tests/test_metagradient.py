@@ -185,6 +185,7 @@ def test_the_meta_gradient_is_that_of_central_differences(variant):
         np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_first_order_adds_up_what_each_update_does_by_itself(key):
     """For one update it is exact; for two it is the sum of each's own derivative."""
     gradients = {}

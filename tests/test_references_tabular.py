@@ -199,6 +199,7 @@ def test_the_published_table(key, name):
     check_published(name, totals(key, reference, 25, 1500))
 
 
+@pytest.mark.slow
 def test_a_learner_of_a_reference(key):
     small = jm.tasks.tabular_mdp(num_states=3, num_actions=2, horizon=3)
     reference = tabular.exploration_bonus(small.environment)

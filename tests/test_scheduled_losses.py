@@ -132,6 +132,7 @@ def test_bad_arguments(bad):
         losses.scheduled(**{**good, **bad})
 
 
+@pytest.mark.slow
 def test_learners_with_other_numbers_in_one_program(key):
     """Numbers of losses and advantages may be traced: here, mapped over."""
 

@@ -82,7 +82,10 @@ CONTINUOUS = tasks.from_gymnax(
 
 @pytest.mark.parametrize(
     ("distribution", "kind"),
-    [(DISCRETE, Categorical), (CONTINUOUS, DiagonalGaussian)],
+    [
+        (DISCRETE, Categorical),
+        pytest.param(CONTINUOUS, DiagonalGaussian, marks=pytest.mark.slow),
+    ],
     ids=["discrete", "continuous"],
 )
 def test_the_step_is_that_of_the_explicit_hessian(distribution, kind, key):
@@ -137,6 +140,7 @@ def test_the_step_is_that_of_the_explicit_hessian(distribution, kind, key):
     np.testing.assert_allclose(step, size * full_step, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_step_improves_within_the_radius():
     """At 50 random starts, by a divergence and an objective written independently."""
     navigation = tasks.navigation2d(horizon=10)
