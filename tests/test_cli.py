@@ -305,6 +305,22 @@ def test_files_of_something_else_are_named(name, tmp_path, capsys):
     assert f"{name} was not written by a run" in fails(capsys, "plot", tmp_path)
 
 
+def test_a_run_is_exported_once_and_at_its_precision(run, tmp_path, capsys):
+    made = tmp_path / "agent"
+    jaxmeta("export", run, "--output", made, "--platforms", "cpu")
+    assert "act.jax" in capsys.readouterr().out
+    names = {"act.jax", "adapt.jax", "start.jax", "manifest.json"}
+    names |= {"meta_params.npz", "memory.npz", "timestep.npz"}
+    assert {path.name for path in made.iterdir()} == names
+    manifest = json.loads((made / "manifest.json").read_text())
+    assert manifest["matmul_precision"] == "float32"
+    assert manifest["platforms"] == ["cpu"]
+    shown = fails(capsys, "export", run, "--output", made)
+    assert "exists; give a new directory" in shown
+    shown = fails(capsys, "export", run, "--output", tmp_path / "b", "--platforms", "x")
+    assert "platforms must be one of" in shown
+
+
 def test_an_unfinished_run_cannot_be_plotted(tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"recipe": "x", "seed": 0, "arguments": {}}')
     assert "result.json does not exist" in fails(capsys, "plot", tmp_path)

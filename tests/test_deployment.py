@@ -13,7 +13,6 @@ import pytest
 import jaxmeta as jm
 from jaxmeta import (
     adaptation,
-    cli,
     deployment,
     files,
     policies,
@@ -336,21 +335,3 @@ def test_what_predicts_does_not_act(tmp_path):
     learner = recipes.get("maml-sinusoid").build().learner
     with pytest.raises(ValueError, match="of a Dataset and does not act"):
         jm.export_functions(learner, learner.init(jax.random.key(0)).meta_params, "a")
-
-
-def test_the_command_line(tmp_path, capsys):
-    small = ["--num-updates=1", "--num-tasks=2", "--num-episodes=2", "--hidden=4"]
-    small += ["--num-episodes-test=2", "--outer-loss-weights=1"]
-    run = str(tmp_path / "run")
-    cli.main(["train", "maml-navigation2d", "--output", run, *small])
-    cli.main(["export", run, "--platforms", "cpu"])
-    assert "act.jax" in capsys.readouterr().out
-    made = tmp_path / "run" / "exported"
-    names = {"act.jax", "adapt.jax", "start.jax", "manifest.json"}
-    names |= {"meta_params.npz", "memory.npz", "timestep.npz"}
-    assert {path.name for path in made.iterdir()} == names
-    manifest = json.loads((made / "manifest.json").read_text())
-    assert manifest["matmul_precision"] == "float32"
-    with pytest.raises(SystemExit):
-        cli.main(["export", run])
-    assert "exists; give a new directory" in capsys.readouterr().err

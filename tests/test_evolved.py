@@ -178,6 +178,7 @@ def test_bad_arguments_are_named(make, options, error, message):
         make(**options)
 
 
+@pytest.mark.slow
 def test_what_is_learned_fits_other_agents_in_other_environments(key):
     """No observation, no action and no size of a network is part of either rule."""
     tasks = jm.tasks.navigation2d(horizon=5)

@@ -329,6 +329,7 @@ def test_the_outer_critic_learns_the_outer_discount(key):
         np.testing.assert_allclose(np.mean(values), 5.0, atol=0.4)
 
 
+@pytest.mark.slow
 def test_a_discount_that_is_too_short_becomes_longer(key):
     """What pays comes one step after the action, so a discount of zero teaches nothing.
 
