@@ -41,7 +41,7 @@ def config_of(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.exists():
         raise ValueError(f"{directory} holds no run: there is no config.json in it")
-    # Runs of before there was a choice are of a CPU.
+    # Runs of before there was a choice; on a CPU there is none.
     return {"matmul_precision": "float32", **written(path, _KEYS)}
 
 
