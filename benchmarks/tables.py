@@ -1,12 +1,12 @@
-"""The results section of the README, made of the files in ``results/``.
+"""The pages of results, made of the files in ``results/``.
 
-``python benchmarks/tables.py`` writes it into the README, and SCALING.md; a test holds
-both to them.
+``python benchmarks/tables.py`` writes the tables into this folder's README and that of
+the project, and SCALING.md; a test holds all of them to the files.
 """
 
-import re
 from typing import Any
 
+import front_page
 import scaling_model
 from sections import HERE, between, read, row, table, versions
 from tables_of_rules import (
@@ -25,10 +25,7 @@ from tables_of_speed import (
 )
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
 
-README = HERE.parent / "README.md"
-SECTION = re.compile(
-    r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL
-)
+PAGE = HERE / "README.md"
 RECIPES = (
     "maml-cartpole",
     "maml-bandit",
@@ -51,6 +48,12 @@ def navigation() -> str:
     found = read("maml_navigation2d")
     curve, mode = found["adaptation_curve"], found["mode_adaptation_curve"]
     steps = range(len(curve["mean"]))
+    introduction = (
+        "Find a goal in the plane that is not observed, from the rewards of 40 "
+        "episodes per gradient step. 20 tasks of 20 episodes per meta-update, as in "
+        "the paper; where the recipe departs from it is said in "
+        "`jaxmeta/recipes/maml_navigation2d.py`.\n\n"
+    )
     lines = [
         f"| return after ... gradient steps | {' | '.join(map(str, steps))} |",
         "|---" * (len(steps) + 1) + "|",
@@ -64,12 +67,13 @@ def navigation() -> str:
         row("oracle that knows the goal", found["optimum"]),
     ]
     wall = ", ".join(f"{seconds:.0f}" for seconds in found["command_seconds"])
-    return "\n".join(lines) + (
-        f"\n\nMean and standard error of {found['num_seeds']} seeds, final parameters, "
+    about = (
+        f"Mean and standard error of {found['num_seeds']} seeds, final parameters, "
         f"{found['num_test_tasks_per_seed']} held-out goals each. The whole command, "
         f"imports, compilation, evaluation and picture included, took {wall} s "
         f"({found['environment_steps']:,} environment steps). {versions(found)}."
     )
+    return introduction + "\n".join(lines) + "\n\n" + about
 
 
 def speed() -> str:
@@ -79,11 +83,13 @@ def speed() -> str:
     before = quick["return_before_adaptation"]
     after = quick["return_after_adaptation"]
     return (
-        f"One meta-update of it runs in {run['median']:.3f} s on one device "
-        f"(quartiles {run['lower_quartile']:.3f} to {run['upper_quartile']:.3f}), "
+        "One meta-update of `maml-navigation2d` runs in "
+        f"{run['median']:.3f} s on one device (quartiles "
+        f"{run['lower_quartile']:.3f} to {run['upper_quartile']:.3f}), "
         f"{update['environment_steps_per_second'] / 1e3:.0f},000 environment steps a "
         f"second, and compiles in {max(compiled):.1f} s at most. {versions(update)}."
-        f"\n\nThe quickstart above prints {before:.1f} before and {after:.1f} after "
+        f"\n\nThe quickstart of the project's README prints {before:.1f} before and "
+        f"{after:.1f} after "
         f"adaptation, of 100, and takes {quick['seconds']:.0f} s in all. "
         f"{versions(quick)}."
     )
@@ -115,7 +121,8 @@ def methods() -> str:
     return (
         "Every method on the same tasks with equal environment steps "
         f"({most:,}; {found['num_tasks']} tasks of {found['num_episodes']} episodes an "
-        "update, one inner update in training), tested as above. Mean and 95% interval "
+        "update, one inner update in training), tested in the same way. Mean and 95% "
+        "interval "
         f"over {found['num_seeds']} seeds; the settings, in `benchmarks/methods.py`, "
         "are not tuned for each method:\n\n"
         + table(
@@ -123,7 +130,7 @@ def methods() -> str:
             [[name, *(between(one, step) for step in steps)] for name, one in rows],
         )
         + "\n\n![Return after one inner update by environment steps]"
-        f"(benchmarks/results/methods.png)\n\n{versions(found)}."
+        f"(results/methods.png)\n\n{versions(found)}."
     )
 
 
@@ -141,7 +148,7 @@ def exploration() -> str:
             [[f"`{name}`", between(one, 0), between(one, 1)] for name, one in rows],
         )
         + "\n\n![Return after adaptation by estimator]"
-        f"(benchmarks/results/exploration.png)\n\n{versions(found)}."
+        f"(results/exploration.png)\n\n{versions(found)}."
     )
 
 
@@ -210,39 +217,42 @@ def others() -> str:
     )
 
 
-def render() -> str:
-    """The section."""
-    parts = (
-        navigation,
+PARTS = {
+    "2D navigation": (navigation, trust_region, methods),
+    "Speed": (
         speed,
-        trust_region,
         meta_updates,
         time_to_return,
         growth,
         accelerator,
         seeds,
         deployment,
-        methods,
-        exploration,
-        regression,
-        bandits,
-        finite_mdps,
-        semicircle,
-        memories,
-        others,
+    ),
+    "Exploration": (exploration,),
+    "Few-shot regression": (regression,),
+    "Memory": (bandits, finite_mdps, semicircle, memories),
+    "Learned algorithms": (
         outer_gradients,
         held_out_levels,
         cross_domain,
         discounting_chain,
-    )
-    return "\n" + "\n\n".join(part() for part in parts) + "\n\n"
+    ),
+    "Other recipes": (others,),
+}
+
+
+def render() -> str:
+    """The page."""
+    sections = [
+        f"## {title}\n\n" + "\n\n".join(part() for part in parts)
+        for title, parts in PARTS.items()
+    ]
+    return "\n\n".join([front_page.INTRODUCTION, *sections]) + "\n"
 
 
 def main() -> None:
-    text = README.read_text()
-    if not SECTION.search(text):
-        raise SystemExit("README.md has no results section")
-    README.write_text(SECTION.sub(lambda _: render(), text))
+    PAGE.write_text(render())
+    front_page.README.write_text(front_page.render())
     scaling_model.PAGE.write_text(scaling_model.render())
 
 

@@ -38,7 +38,7 @@ def outer_gradients() -> str:
             rows,
         )
         + "\n\n![Slopes, and rates while they are learned]"
-        f"(benchmarks/results/outer_gradients.png)\n\n{versions(found)}."
+        f"(results/outer_gradients.png)\n\n{versions(found)}."
     )
 
 
@@ -101,7 +101,7 @@ def held_out_levels() -> str:
     first = results[0]
     pictures = " ".join(
         f"![Return by updates of an agent, {rule}]"
-        f"(benchmarks/results/{name.replace('-', '_')}_regret.png)"
+        f"(results/{name.replace('-', '_')}_regret.png)"
         for name, rule in RULES.items()
         if name in ("lpg-gridworld", "open-gridworld")
     )
@@ -165,7 +165,7 @@ def discounting_chain() -> str:
         "episodes an update:\n\n"
         + table(["", "discount", "return", "published"], rows)
         + "\n\n![Discount and return by updates]"
-        f"(benchmarks/results/discounting_chain.png)\n\n{versions(found)}."
+        f"(results/discounting_chain.png)\n\n{versions(found)}."
     )
 
 

@@ -110,7 +110,7 @@ def growth() -> str:
         f"{floor['20 x 20 x 100']:,.0f} (20 tasks of 20 episodes of 100 steps) and "
         f"{floor['1024 x 5 x 20']:,.0f} (1,024 of 5 of 20).\n\n"
         "![Seconds by tasks, episodes, horizon, width, inner updates and seeds]"
-        "(benchmarks/results/scaling.png)\n\n"
+        "(results/scaling.png)\n\n"
         f"Of a task, {acted['experience_bytes'] / acted['num_tasks'] / 1e3:.1f} kB of "
         "experience, memory is "
         f"{by_task['in_pieces'] / 1e3:.1f} kB where {memory['piece']} learn at a time "
@@ -120,7 +120,7 @@ def growth() -> str:
         f"{(remade[-1] - remade[0]) / 1e6:.1f} MB, "
         f"{ratio:.0%} of that, with `rematerialize=True`, experience included. "
         f"{versions(found)}. {versions(memory)}.\n\n"
-        "[benchmarks/SCALING.md](benchmarks/SCALING.md) says how to run on several "
+        "[SCALING.md](SCALING.md) says how to run on several "
         "hosts, and what it should cost on up to 1,024 devices."
     )
 

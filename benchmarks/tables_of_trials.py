@@ -137,7 +137,7 @@ def semicircle() -> str:
         "returns are about those of an agent that ignores the goal.\n\n"
         + table(["method", "returns", "goals reached"], rows)
         + "\n\n![Return of the third trajectory by environment steps]"
-        f"(benchmarks/results/semicircle.png)\n\n{versions(found)}."
+        f"(results/semicircle.png)\n\n{versions(found)}."
     )
 
 
