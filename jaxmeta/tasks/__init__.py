@@ -15,6 +15,7 @@ from jaxmeta.tasks.exploration import (
     semicircle,
 )
 from jaxmeta.tasks.grid_worlds import grid_world, random_grids
+from jaxmeta.tasks.locomotion import half_cheetah_direction, half_cheetah_velocity
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
@@ -44,6 +45,8 @@ __all__ = [
     "gaussian_bandit",
     "grid_world",
     "gridnavi",
+    "half_cheetah_direction",
+    "half_cheetah_velocity",
     "log_uniform",
     "navigation2d",
     "normal",
