@@ -70,7 +70,8 @@ class Physics:
         opt.ls_iterations = checks.positive_int("line_searches", line_searches)
         self.seconds_per_step = float(opt.timestep * self.frame_skip)
         self._mjx_step = mjx.step
-        with jax.ensure_compile_time_eval():  # a body may be made while jax traces
+        # A body may be made while jax traces, and MJX lets NumPy promote ranks.
+        with jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
             self._model = mjx.put_model(self.reference, impl="jax")
             self._data = mjx.make_data(self._model, impl="jax")
 
@@ -107,7 +108,8 @@ class Physics:
             data = self._mjx_step(model, data)
             return Motion(data.qpos, data.qvel, data.qacc_warmstart), None
 
-        with jax.default_matmul_precision("float32"):
+        promote = jax.numpy_rank_promotion("allow")
+        with jax.default_matmul_precision("float32"), promote:
             if self.frame_skip == 1:
                 return physics_step(motion, None)[0]
             return jax.lax.scan(physics_step, motion, length=self.frame_skip)[0]
