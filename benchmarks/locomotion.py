@@ -195,7 +195,8 @@ def train(given: argparse.Namespace, command: str) -> None:
         if spent >= next_test:
             next_test = spent + given.test_every
             evaluate()
-    evaluate()
+    if result["tests"][-1]["num_updates"] != number:
+        evaluate()
     say("final:", np.round(result["tests"][-1]["curve"], 1).tolist())
 
 
