@@ -15,7 +15,13 @@ from jaxmeta.tasks.exploration import (
     semicircle,
 )
 from jaxmeta.tasks.grid_worlds import grid_world, random_grids
-from jaxmeta.tasks.locomotion import half_cheetah_direction, half_cheetah_velocity
+from jaxmeta.tasks.locomotion import (
+    ant_direction,
+    ant_goal,
+    half_cheetah_direction,
+    half_cheetah_velocity,
+    walker_params,
+)
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
@@ -34,6 +40,8 @@ __all__ = [
     "Score",
     "Sinusoid",
     "Task",
+    "ant_direction",
+    "ant_goal",
     "bernoulli_bandit",
     "choice",
     "corners",
@@ -57,4 +65,5 @@ __all__ = [
     "tabular_mdp",
     "told",
     "uniform",
+    "walker_params",
 ]

@@ -3,6 +3,7 @@
 Importing this needs no MuJoCo; making an environment does.
 """
 
+from jaxmeta.environments.locomotion.ant import AntDirection, AntGoal
 from jaxmeta.environments.locomotion.body import Body, BodyState
 from jaxmeta.environments.locomotion.half_cheetah import (
     HalfCheetahDirection,
@@ -13,8 +14,11 @@ from jaxmeta.environments.locomotion.physics import (
     Motion,
     Physics,
 )
+from jaxmeta.environments.locomotion.walker import Walker
 
 __all__ = [
+    "AntDirection",
+    "AntGoal",
     "Body",
     "BodyState",
     "HalfCheetahDirection",
@@ -22,4 +26,5 @@ __all__ = [
     "MissingExtraError",
     "Motion",
     "Physics",
+    "Walker",
 ]

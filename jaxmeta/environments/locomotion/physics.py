@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmeta import checks
+from jaxmeta.environments.locomotion import runge_kutta
 
 INSTALL = 'pip install "jaxmeta[locomotion]"'
 
@@ -68,9 +69,13 @@ class Physics:
         opt = self.reference.opt
         opt.iterations = checks.positive_int("iterations", iterations)
         opt.ls_iterations = checks.positive_int("line_searches", line_searches)
-        self.seconds_per_step = float(opt.timestep * self.frame_skip)
-        self._mjx_step = mjx.step
-        with jax.ensure_compile_time_eval():  # a body may be made while jax traces
+        self._timestep = float(opt.timestep)
+        self.seconds_per_step = self._timestep * self.frame_skip
+        self._mjx = mjx
+        self._runge_kutta = opt.integrator == mujoco.mjtIntegrator.mjINT_RK4
+        self._floats = self.reference.jnt_type[0] == mujoco.mjtJoint.mjJNT_FREE
+        # A body may be made while jax traces, and MJX lets NumPy promote ranks.
+        with jax.ensure_compile_time_eval(), jax.numpy_rank_promotion("allow"):
             self._model = mjx.put_model(self.reference, impl="jax")
             self._data = mjx.make_data(self._model, impl="jax")
 
@@ -97,17 +102,23 @@ class Physics:
         """
         model = self._model.tree_replace(dict(fields)) if fields else self._model
 
-        def physics_step(motion: Motion, _: Any) -> tuple[Motion, None]:
-            data = self._data.replace(
-                qpos=motion.position,
-                qvel=motion.velocity,
-                qacc_warmstart=motion.warm_start,
-                ctrl=control,
+        def data(position, velocity, warm_start):
+            return self._data.replace(
+                qpos=position, qvel=velocity, qacc_warmstart=warm_start, ctrl=control
             )
-            data = self._mjx_step(model, data)
-            return Motion(data.qpos, data.qvel, data.qacc_warmstart), None
 
-        with jax.default_matmul_precision("float32"):
+        def acceleration(*motion):
+            return self._mjx.forward(model, data(*motion)).qacc
+
+        def physics_step(motion: Motion, _: Any) -> tuple[Motion, None]:
+            if not self._runge_kutta:
+                after = self._mjx.step(model, data(*motion))
+                return Motion(after.qpos, after.qvel, after.qacc_warmstart), None
+            options = {"seconds": self._timestep, "floats": self._floats}
+            return Motion(*runge_kutta.step(acceleration, *motion, **options)), None
+
+        promote = jax.numpy_rank_promotion("allow")
+        with jax.default_matmul_precision("float32"), promote:
             if self.frame_skip == 1:
                 return physics_step(motion, None)[0]
             return jax.lax.scan(physics_step, motion, length=self.frame_skip)[0]
