@@ -64,9 +64,26 @@ LAYERS = [
         "diagnostics",
         "references",
     },
-    {"algorithms", "checkpoint", "record", "fit", "comparisons", "deployment"},
+    {
+        "algorithms",
+        "checkpoint",
+        "record",
+        "fit",
+        "comparisons",
+        "deployment",
+        "diagnosis",
+    },
     {"recipes"},
-    {"plots", "run_directory", "runs", "transfer", "reports", "cli", "__main__"},
+    {
+        "plots",
+        "run_directory",
+        "runs",
+        "transfer",
+        "diagnosis_files",
+        "reports",
+        "cli",
+        "__main__",
+    },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
