@@ -1,17 +1,85 @@
 """What a diagnosis leaves: ``diagnosis.json``, and a picture of the curves."""
 
-import io
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from jaxmeta import files
-from jaxmeta.diagnosis import Diagnosis
+from jaxmeta import files, plots, runs
+from jaxmeta.diagnosis import Diagnosis, diagnose
 from jaxmeta.diagnostics.verdict import NAMES
 from jaxmeta.evaluation import Interval
+from jaxmeta.recipes import Recipe
+
+
+def of_recipe(
+    recipe: Recipe,
+    directory: Path,
+    *,
+    seed: int,
+    num_updates: int,
+    num_test_tasks: int,
+    num_tuning_tasks: int,
+    arguments: dict[str, Any],
+) -> dict[str, Any]:
+    """Diagnose the tasks of a recipe with its method, and write what is found.
+
+    Args:
+        recipe: the recipe.
+        directory: for ``diagnosis.json`` and ``diagnosis.png``, which are replaced.
+        seed: of everything random.
+        num_updates: meta-updates.
+        num_test_tasks: held-out tasks.
+        num_tuning_tasks: tasks on which rates are chosen.
+        arguments: of the recipe.
+
+    Returns:
+        What ``diagnosis.json`` holds.
+
+    Raises:
+        ValueError: if the agents of the recipe live on, or an argument is out of range.
+        FloatingPointError: as in ``diagnose``.
+    """
+    runs.warn_of_decay(arguments, num_updates)
+    experiment = recipe.build(**arguments)
+    if experiment.evaluate is not None:
+        raise ValueError(
+            f"recipe: the agents of {recipe.name} live on, and there is no budget of "
+            "adaptation to a task to compare at; jaxmeta evaluate DIR --environment "
+            "compares the rule they learn by with tuned A2C and PPO"
+        )
+    optimum = recipe.optimum
+    if experiment.published is not None:  # of the arguments given, not of the defaults
+        optimum = experiment.optimum
+    if directory.exists() and not directory.is_dir():
+        raise ValueError(f"output: {directory} is no directory")
+    started = time.perf_counter()
+    with jax.default_matmul_precision("float32"):
+        found = diagnose(
+            runs.key_of(seed),
+            experiment.learner,
+            experiment.test_tasks,
+            test_learner=experiment.test_learner,
+            num_updates=num_updates,
+            num_tasks=num_test_tasks,
+            num_tuning_tasks=num_tuning_tasks,
+            optimum=None if optimum is None else optimum[-1],
+            report=lambda stage: print(f"{stage} ...", flush=True),
+        )
+    result = {
+        "recipe": recipe.name,
+        "seed": seed,
+        "config": runs.plain(arguments),
+        "versions": runs.versions(),
+        "device": runs.device(),
+        "wall_seconds": time.perf_counter() - started,
+        **as_json(found),
+    }
+    write(directory, result)
+    return result
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -64,24 +132,12 @@ def picture(result: Mapping[str, Any]) -> bytes:
     Args:
         result: of :func:`as_json`.
     """
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.subplots()
-    for i, (name, curve) in enumerate(result["curves"].items()):
-        count = np.arange(len(curve["mean"]))
-        style = {"color": f"C{i}", "label": name}
-        below = np.subtract(curve["mean"], curve["low"])
-        above = np.subtract(curve["high"], curve["mean"])
-        axes.errorbar(count, curve["mean"], (below, above), marker="o", **style)
-    axes.axhline(np.mean(result["untrained"]), color="0.6", linestyle="--")
-    if result["optimum"] is not None:
-        axes.axhline(result["optimum"], color="black", linestyle=":")
-    axes.set(xlabel=f"{result['unit']}s before", ylabel="return")
-    axes.set_title(result["verdict"])
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(fontsize="small")
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=150)
-    return file.getvalue()
+    curves = {
+        **result["returns"],
+        "untrained": np.asarray(result["untrained"])[:, None],
+    }
+    unit, optimum = result["unit"], result["optimum"]
+    return plots.adaptation_curves(curves, unit=unit, optimum=optimum).png()
 
 
 def _plain(interval: Interval) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Runs of recipes: a directory with the settings, metrics, checkpoints and results.
 
 ``config.json`` says what the run is; ``metrics.jsonl`` and ``checkpoints/`` are those
-of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evaluate``.
+of ``fit``; ``result.json``, ``curve.png`` and ``curve.json``, which holds what the
+picture shows, are made at the end, or by ``evaluate``.
 """
 
 import importlib.metadata
@@ -15,7 +16,7 @@ from typing import Any
 import jax
 
 import jaxmeta
-from jaxmeta import checks, files, plots, recipes, run_directory
+from jaxmeta import checks, files, loggers, plots, recipes, run_directory
 from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
@@ -38,6 +39,7 @@ def train(
     matmul_precision: str = "float32",
     debug: bool = False,
     progress: bool = True,
+    log: str | None = None,
 ) -> Result:
     """Train a recipe, or go on with it, then evaluate and plot it.
 
@@ -55,11 +57,13 @@ def train(
             is tensorfloat32.
         debug: as in ``fit``.
         progress: show a progress bar.
+        log: tensorboard or wandb, to log the metrics there too.
 
     Returns:
         What ``result.json`` holds.
 
     Raises:
+        ModuleNotFoundError: if what ``log`` needs is not installed.
         ValueError: if a number is out of range, if the directory belongs to another
             recipe or other settings, or if it holds files that are no run.
         FloatingPointError, Interrupted, checkify.JaxRuntimeError: as in ``fit``.
@@ -69,15 +73,16 @@ def train(
     checks.one_of("matmul_precision", matmul_precision, PRECISIONS)
     defaults = inspect.signature(recipe.build).parameters
     arguments = {k: p.default for k, p in defaults.items()} | (arguments or {})
-    _warn_of_decay(arguments, num_updates)
+    warn_of_decay(arguments, num_updates)
     experiment = recipe.build(**arguments)
     key_fit, key_test = _keys(seed)
     config = {
         "recipe": recipe.name,
         "seed": seed,
-        "arguments": _plain(arguments),
+        "arguments": plain(arguments),
         "matmul_precision": matmul_precision,
     }
+    logger = None if log is None else loggers.of_run(log, directory, config)
     run_directory.claim(directory, config)
     with jax.default_matmul_precision(matmul_precision):
         state = fit(
@@ -87,6 +92,7 @@ def train(
             directory=directory,
             debug=debug,
             progress=progress,
+            callback=logger,
         )
     return _finish(recipe, directory, config, experiment, state, key_test)
 
@@ -152,10 +158,15 @@ def load(directory: Path) -> plots.Run:
     keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
     result = run_directory.written(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
-    return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
+    settings = {
+        **config["arguments"],
+        "matmul_precision": config["matmul_precision"],
+        "num_updates": result.get("num_updates"),
+    }
+    return plots.Run(config["recipe"], rows, result, config["seed"], settings)
 
 
-def _warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
+def warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
     """Say so if a rate that falls does not fall over the whole run and no longer."""
     decay = arguments.get("decay_updates", num_updates)
     if decay != num_updates:
@@ -199,7 +210,7 @@ def _finish(
         "optimum": None if optimum is None else list(optimum),
     }
     files.write_json(directory / "result.json", result)
-    files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
+    plots.save(plots.picture([load(directory)]), directory / "curve.png")
     return result
 
 
@@ -243,13 +254,22 @@ def _curves(
 
 def _keys(seed: int) -> tuple[Key, Key]:
     """The keys of training and of the test."""
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
-    key_fit, key_test = jax.random.split(jax.random.key(seed))
+    key_fit, key_test = jax.random.split(key_of(seed))
     return key_fit, key_test
 
 
-def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+def key_of(seed: int) -> Key:
+    """The key of everything random.
+
+    Raises:
+        ValueError: if ``seed`` is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
+    return jax.random.key(seed)
+
+
+def plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments as JSON gives them back."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
 
