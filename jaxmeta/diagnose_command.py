@@ -38,9 +38,11 @@ def run(arguments: list[str]) -> None:
         prog=f"jaxmeta diagnose {name}",
         args=rest,
     )
-    run = {k: given.pop(k) for k in inspect.signature(options).parameters}
-    directory = run.pop("output")
+    options_given = {k: given.pop(k) for k in inspect.signature(options).parameters}
+    directory = options_given.pop("output")
     if directory is None:
-        directory = Path("runs") / name / f"diagnosis-{run['seed']}"
-    result = diagnosis_files.of_recipe(recipe, directory, arguments=given, **run)
+        directory = Path("runs") / name / f"diagnosis-{options_given['seed']}"
+    result = diagnosis_files.of_recipe(
+        recipe, directory, arguments=given, **options_given
+    )
     reports.diagnosis(result, directory)
