@@ -52,6 +52,7 @@ from jaxmeta.algorithms import (
     varibad,
 )
 from jaxmeta.deployment import export_functions
+from jaxmeta.diagnosis import Diagnosis, diagnose
 from jaxmeta.evaluation import (
     adaptation_curve,
     adaptation_curves,
@@ -69,6 +70,7 @@ from jaxmeta.sharding import sharded, task_mesh
 __version__ = "0.1.0"
 
 __all__ = [
+    "Diagnosis",
     "__version__",
     "adaptation",
     "adaptation_curve",
@@ -79,6 +81,7 @@ __all__ = [
     "bootstrap_interval",
     "cavia",
     "decoders",
+    "diagnose",
     "diagnostics",
     "distributions",
     "emaml",

@@ -1,12 +1,12 @@
-"""The command line: ``jaxmeta list | train | evaluate | plot | export``."""
+"""The command line: ``jaxmeta list | train | evaluate | plot | export | diagnose``."""
 
 import inspect
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import jax
 import tyro
@@ -20,6 +20,8 @@ from jaxmeta import (
     checks,
     compilation,
     deployment,
+    diagnose_command,
+    flags,
     plots,
     recipes,
     reports,
@@ -37,6 +39,8 @@ _USAGE = """usage: jaxmeta COMMAND
   jaxmeta plot DIR [DIR ...]       draw a run, or several in one picture
   jaxmeta export DIR               write how its agent acts and adapts, as functions
                                    that need JAX alone
+  jaxmeta diagnose RECIPE          does meta-learning help on its tasks? train what
+                                   it should beat too, and compare
 
 Every command takes --help."""
 
@@ -57,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "evaluate": _evaluate,
         "plot": _plot,
         "export": _export,
+        "diagnose": diagnose_command.run,
     }
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE)
@@ -106,11 +111,7 @@ def _list(arguments: list[str]) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print("usage: jaxmeta train RECIPE [OPTIONS]")
-        print(
-            f"Recipes: {', '.join(recipes.RECIPES)}; each takes --help for its options."
-        )
+    if not flags.names_recipe("train", arguments):
         return
     name, *rest = arguments
     recipe = recipes.get(name)
@@ -140,7 +141,7 @@ def _train(arguments: list[str]) -> None:
 
     prog = f"jaxmeta train {name}"
     given = tyro.cli(
-        _joined(recipe.summary, options, recipe.build), prog=prog, args=rest
+        flags.joined(recipe.summary, options, recipe.build), prog=prog, args=rest
     )
     run = {k: given.pop(k) for k in inspect.signature(options).parameters}
     directory = run.pop("output")
@@ -256,21 +257,3 @@ def _export(arguments: list[str]) -> None:
             experiment.test_learner, state.meta_params, output, platforms=platforms
         )
     print(f"functions: {', '.join(map(str, sorted(output.glob('*.jax'))))}")
-
-
-def _joined(summary: str, *functions: Callable[..., Any]) -> Callable[..., dict]:
-    """A function of the arguments of several, with their documentation, for tyro."""
-
-    def joined(**given: Any) -> dict[str, Any]:
-        return given
-
-    parameters = [
-        p for f in functions for p in inspect.signature(f).parameters.values()
-    ]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-    hints = {k: v for f in functions for k, v in get_type_hints(f).items()}
-    helps = [inspect.cleandoc(f.__doc__ or "").split("Args:\n")[-1] for f in functions]
-    vars(joined)["__signature__"] = inspect.Signature(parameters)
-    joined.__annotations__ = {p.name: hints[p.name] for p in parameters}
-    joined.__doc__ = f"{summary}.\n\nArgs:\n" + "\n".join(helps)
-    return joined

@@ -79,3 +79,24 @@ def transfer(result: Result, directory: Path) -> None:
         highlight=False,
     )
     print(f"result:  {directory / result['environment']}.json")
+
+
+def diagnosis(result: Result, directory: Path) -> None:
+    """Print what each way to learn reaches, and the verdict in words."""
+    units = len(next(iter(result["curves"].values()))["mean"]) - 1
+    table = Table("return", box=None)
+    if units:
+        table.add_column("before", justify="right")
+    after = f"after {units} {result['unit']}{'s' if units > 1 else ''}"
+    for header in (after if units else "episode", "95% interval"):
+        table.add_column(header, justify="right")
+    for name, curve in result["curves"].items():
+        before = [f"{curve['mean'][0]:.2f}"] if units else []
+        ends = f"{curve['low'][-1]:.2f} to {curve['high'][-1]:.2f}"
+        table.add_row(name, *before, f"{curve['mean'][-1]:.2f}", ends)
+    console = Console()
+    console.print(table)
+    for sentence in result["words"]:
+        console.print(sentence, highlight=False, markup=False)
+    print(f"result:  {directory / 'diagnosis.json'}")
+    print(f"picture: {directory / 'diagnosis.png'}")

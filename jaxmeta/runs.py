@@ -73,13 +73,13 @@ def train(
     checks.one_of("matmul_precision", matmul_precision, PRECISIONS)
     defaults = inspect.signature(recipe.build).parameters
     arguments = {k: p.default for k, p in defaults.items()} | (arguments or {})
-    _warn_of_decay(arguments, num_updates)
+    warn_of_decay(arguments, num_updates)
     experiment = recipe.build(**arguments)
     key_fit, key_test = _keys(seed)
     config = {
         "recipe": recipe.name,
         "seed": seed,
-        "arguments": _plain(arguments),
+        "arguments": plain(arguments),
         "matmul_precision": matmul_precision,
     }
     logger = None if log is None else loggers.of_run(log, directory, config)
@@ -172,7 +172,7 @@ def load(directory: Path) -> plots.Run:
     return plots.Run(config["recipe"], rows, result, config["seed"], settings)
 
 
-def _warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
+def warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
     """Say so if a rate that falls does not fall over the whole run and no longer."""
     decay = arguments.get("decay_updates", num_updates)
     if decay != num_updates:
@@ -260,13 +260,22 @@ def _curves(
 
 def _keys(seed: int) -> tuple[Key, Key]:
     """The keys of training and of the test."""
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
-    key_fit, key_test = jax.random.split(jax.random.key(seed))
+    key_fit, key_test = jax.random.split(key_of(seed))
     return key_fit, key_test
 
 
-def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
+def key_of(seed: int) -> Key:
+    """The key of everything random.
+
+    Raises:
+        ValueError: if ``seed`` is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
+    return jax.random.key(seed)
+
+
+def plain(arguments: dict[str, Any]) -> dict[str, Any]:
     """Arguments as JSON gives them back."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
 

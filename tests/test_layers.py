@@ -72,9 +72,21 @@ LAYERS = [
         "fit",
         "comparisons",
         "deployment",
+        "diagnosis",
     },
     {"recipes"},
-    {"plots", "run_directory", "runs", "transfer", "reports", "cli", "__main__"},
+    {
+        "plots",
+        "run_directory",
+        "runs",
+        "transfer",
+        "flags",
+        "diagnosis_files",
+        "diagnose_command",
+        "reports",
+        "cli",
+        "__main__",
+    },
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
