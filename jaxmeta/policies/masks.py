@@ -8,7 +8,7 @@ from gymnax.environments import spaces
 
 from jaxmeta.distributions import Categorical
 from jaxmeta.policies.adapters import check_policy, to_act_in
-from jaxmeta.types import Environment, Policy, PolicyOutput
+from jaxmeta.types import Dataset, Environment, Policy, PolicyOutput
 
 
 class MaskedDiscrete(spaces.Discrete):
@@ -25,7 +25,7 @@ class MaskedDiscrete(spaces.Discrete):
         self.valid = valid
 
 
-def masked(policy: Policy, environment: Environment) -> Policy:
+def masked(policy: Policy, environment: Environment | Dataset) -> Policy:
     """A policy that never takes an action that is not valid.
 
     The logits of such actions are the lowest number there is, so that their probability
