@@ -2,16 +2,18 @@
 
 ``python benchmarks/domains.py``: RL^2 on cart-poles, acrobots and mountain cars (the
 recipe ``rl2-control``), and the same learner on one of them at a time: the same
-interface, network and updates, with a third of the trials, so that a domain is met in as
-many environment steps by the one learner as by the other. The one learner takes three
-times the steps of each of the others, and as many as all of them together. Writes the
-returns of each domain along training and those of each episode of a trial in the end.
-``--draw`` draws what was measured.
+interface, network and updates, with a third of the trials, so that both spend as many
+environment steps in a domain. The learner of all takes three times the steps of each of
+the others, as many as they take together. Writes the returns of each episode of a trial
+in each domain along training; ``--draw`` draws what was measured.
 """
 
 import argparse
 import json
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import harness
@@ -20,12 +22,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmeta as jm
-from jaxmeta import plots
+from jaxmeta import files, plots
 from jaxmeta.recipes import control
 
 NUM_EPISODES = 2
 PER_DOMAIN = 12  # trials of an update, in the mean of the learner of all domains
 ALL = "all domains"
+ONE_FOR_ALL, ONE_ALONE = "one learner for all domains", "one for this domain alone"
 
 
 def train(name: str, given: argparse.Namespace) -> dict[str, Any]:
@@ -90,19 +93,37 @@ def summary(learners: dict[str, Any]) -> dict[str, Any]:
         for domain, returns in learner["returns"].items():
             ends = jnp.asarray(returns)[:, -1]
             interval = jm.bootstrap_interval(jax.random.key(0), ends)
-            found[domain]["one for all" if label == ALL else "one for it alone"] = {
+            found[domain][ONE_FOR_ALL if label == ALL else ONE_ALONE] = {
                 end: np.asarray(value).tolist()
                 for end, value in interval._asdict().items()
             }
     return found
 
 
+def draw(learners: dict[str, Any]) -> plots.Picture:
+    """A panel for each domain: the return of the last episode along training."""
+    panels = {}
+    for domain in learners[ALL]["returns"]:
+        both = {ONE_FOR_ALL: learners[ALL], ONE_ALONE: learners[domain]}
+        panels[f"{domain}: return of episode {NUM_EPISODES}"] = {
+            label: (
+                learner["steps_in_a_domain"],
+                np.asarray(learner["returns"][domain])[:, :, -1],
+            )
+            for label, learner in both.items()
+        }
+    return plots.traces(panels, xlabel="environment steps in the domain")
+
+
 def measure(given: argparse.Namespace) -> None:
-    learners = {name: train(name, given) for name in (ALL, *control.domains())}
+    names = (ALL, *control.domains())
+    with ProcessPoolExecutor(given.processes, get_context("spawn")) as pool:
+        found = pool.map(partial(train, given=given), names)
+        learners = dict(zip(names, found, strict=True))
     command = (
         f"python benchmarks/domains.py --seeds {given.seeds} --num-updates "
         f"{given.num_updates} --num-points {given.num_points} --num-test-tasks "
-        f"{given.num_test_tasks}"
+        f"{given.num_test_tasks} --processes {given.processes}"
     )
     harness.save(
         "domains",
@@ -123,12 +144,14 @@ def main() -> None:
     parser.add_argument("--num-updates", type=int, default=control.RECIPE.num_updates)
     parser.add_argument("--num-points", type=int, default=10)
     parser.add_argument("--num-test-tasks", type=int, default=300)
+    parser.add_argument("--processes", type=int, default=2, help="at the same time")
     parser.add_argument("--draw", action="store_true", help="what was measured")
     given = parser.parse_args()
     if not given.draw:
         measure(given)
     results = json.loads((harness.RESULTS / "domains.json").read_text())
-    draw(results["learners"])
+    picture = draw(results["learners"])
+    files.write_bytes(harness.RESULTS / "domains.png", picture.png())
 
 
 if __name__ == "__main__":

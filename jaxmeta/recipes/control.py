@@ -121,7 +121,7 @@ def mixed(domain: str = "all") -> TaskDistribution:
 
 RECIPE = Recipe(
     name="rl2-control",
-    summary="RL^2 in three environments at once, in each of which actions may be reversed",
+    summary="RL^2 in three environments at once, whose actions may do the reverse",
     method="RL^2",
     tasks="classic control",
     build=build,
