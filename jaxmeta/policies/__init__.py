@@ -17,6 +17,7 @@ from jaxmeta.policies.critics import (
     with_critic,
 )
 from jaxmeta.policies.linear_recurrence import lru
+from jaxmeta.policies.masks import MaskedDiscrete, masked
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
 from jaxmeta.policies.predictive import Predictive, PredictiveParams, predictive
@@ -28,6 +29,7 @@ __all__ = [
     "ContextParams",
     "Core",
     "CriticParams",
+    "MaskedDiscrete",
     "Perceptron",
     "Predictive",
     "PredictiveParams",
@@ -44,6 +46,7 @@ __all__ = [
     "layer_proportions",
     "lru",
     "lstm",
+    "masked",
     "mlp",
     "predictive",
     "reading",

@@ -3,6 +3,7 @@
 from jaxmeta import checks
 from jaxmeta.recipes import (
     catch,
+    control,
     discounting_chain,
     emaml_corners,
     evolved_rules,
@@ -37,6 +38,7 @@ RECIPES: dict[str, Recipe] = {
         *small.RECIPES,
         *trial_bandits.RECIPES,
         *trial_worlds.RECIPES,
+        control.RECIPE,
         varibad_gridnavi.RECIPE,
     )
 }

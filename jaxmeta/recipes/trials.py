@@ -54,10 +54,11 @@ def experiment(
         published: as in Experiment.
         optimum: as in Experiment.
     """
-    policy = policies.scale_values(
-        policies.recurrent(distribution.environment, core=core, hidden=hidden),
-        value_scale,
-    )
+    environment = distribution.environment
+    policy = policies.recurrent(environment, core=core, hidden=hidden)
+    if isinstance(environment.action, policies.MaskedDiscrete):
+        policy = policies.masked(policy, environment)
+    policy = policies.scale_values(policy, value_scale)
     learner = rl2(
         distribution,
         policy,

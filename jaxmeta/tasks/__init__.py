@@ -3,7 +3,8 @@
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
 samplers (a plain value is the same for all tasks); :func:`supervised` and
 :func:`from_arrays` make tasks of labelled examples; :func:`finite` splits a finite set
-of tasks into training and test tasks; the others are the field's benchmarks by name.
+of tasks into training and test tasks; :func:`mixture` puts tasks of several
+environments behind one interface; the others are the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
@@ -22,6 +23,7 @@ from jaxmeta.tasks.locomotion import (
     half_cheetah_velocity,
     walker_params,
 )
+from jaxmeta.tasks.mixtures import MixtureTask, mixture
 from jaxmeta.tasks.named import (
     Sinusoid,
     bernoulli_bandit,
@@ -36,6 +38,7 @@ from jaxmeta.tasks.splits import finite
 from jaxmeta.tasks.told import told
 
 __all__ = [
+    "MixtureTask",
     "Sampler",
     "Score",
     "Sinusoid",
@@ -56,6 +59,7 @@ __all__ = [
     "half_cheetah_direction",
     "half_cheetah_velocity",
     "log_uniform",
+    "mixture",
     "navigation2d",
     "normal",
     "random_grids",
