@@ -16,6 +16,7 @@ from jaxmeta.policies.critics import (
     scale_values,
     with_critic,
 )
+from jaxmeta.policies.linear_belief import linear_belief
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
 from jaxmeta.policies.networks import MLP, Perceptron, is_head, mlp
@@ -42,6 +43,7 @@ __all__ = [
     "gru",
     "is_head",
     "layer_proportions",
+    "linear_belief",
     "lru",
     "lstm",
     "mlp",
