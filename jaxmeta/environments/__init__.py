@@ -9,6 +9,7 @@ from jaxmeta.environments.navigation import Navigation2D, plot_trajectories
 from jaxmeta.environments.object_grid import ObjectGrid
 from jaxmeta.environments.probes import DelayedProbe, MatchProbe, TargetProbe
 from jaxmeta.environments.semicircle import Semicircle
+from jaxmeta.environments.slates import Slates, SlateState
 from jaxmeta.environments.tabular import TabularMDP
 
 __all__ = [
@@ -23,6 +24,8 @@ __all__ = [
     "Navigation2D",
     "ObjectGrid",
     "Semicircle",
+    "SlateState",
+    "Slates",
     "TabularMDP",
     "TargetProbe",
     "plot_trajectories",

@@ -16,6 +16,7 @@ from jaxmeta.policies.critics import (
     scale_values,
     with_critic,
 )
+from jaxmeta.policies.linear_belief import linear_belief
 from jaxmeta.policies.linear_recurrence import lru
 from jaxmeta.policies.masks import MaskedDiscrete, masked
 from jaxmeta.policies.memory import Core, gru, lstm, truncated
@@ -44,6 +45,7 @@ __all__ = [
     "gru",
     "is_head",
     "layer_proportions",
+    "linear_belief",
     "lru",
     "lstm",
     "masked",

@@ -2,9 +2,10 @@
 
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
 samplers (a plain value is the same for all tasks); :func:`supervised` and
-:func:`from_arrays` make tasks of labelled examples; :func:`finite` splits a finite set
-of tasks into training and test tasks; :func:`mixture` puts tasks of several
-environments behind one interface; the others are the field's benchmarks by name.
+:func:`from_arrays` make tasks of labelled examples; :func:`from_ratings` makes one of
+each user of logged ratings; :func:`finite` splits a finite set of tasks into training
+and test tasks; :func:`mixture` puts tasks of several environments behind one interface;
+the others are the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
@@ -33,6 +34,7 @@ from jaxmeta.tasks.named import (
     sinusoids,
     tabular_mdp,
 )
+from jaxmeta.tasks.ratings import enough_ratings, from_ratings
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
 from jaxmeta.tasks.splits import finite
 from jaxmeta.tasks.told import told
@@ -50,9 +52,11 @@ __all__ = [
     "corners",
     "dark_key_to_door",
     "dark_room",
+    "enough_ratings",
     "finite",
     "from_arrays",
     "from_gymnax",
+    "from_ratings",
     "gaussian_bandit",
     "grid_world",
     "gridnavi",
