@@ -20,7 +20,6 @@ from jaxmeta import (
     checks,
     compilation,
     deployment,
-    files,
     plots,
     recipes,
     reports,
@@ -206,6 +205,9 @@ def _plot(arguments: list[str]) -> None:
     ) -> tuple[tuple[Path, ...], Path | None]:
         """Draw a run, or several in one picture.
 
+        Seeds of the same recipe and settings are one curve with an interval. Beside
+        the picture a .json of the same name holds the numbers it shows.
+
         Args:
             directories: of the runs.
             output: the picture; by default curve.png in the run's directory, or
@@ -221,8 +223,8 @@ def _plot(arguments: list[str]) -> None:
     if output is None:
         one = len(directories) == 1
         output = directories[0] / "curve.png" if one else Path("comparison.png")
-    files.write_bytes(output, plots.draw([runs.load(path) for path in directories]))
-    print(f"picture: {output}")
+    plots.save(plots.picture([runs.load(path) for path in directories]), output)
+    print(f"picture: {output}, and its numbers in {output.with_suffix('.json')}")
 
 
 def _export(arguments: list[str]) -> None:

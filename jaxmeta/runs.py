@@ -1,7 +1,8 @@
 """Runs of recipes: a directory with the settings, metrics, checkpoints and results.
 
 ``config.json`` says what the run is; ``metrics.jsonl`` and ``checkpoints/`` are those
-of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evaluate``.
+of ``fit``; ``result.json``, ``curve.png`` and ``curve.json``, which holds what the
+picture shows, are made at the end, or by ``evaluate``.
 """
 
 import importlib.metadata
@@ -152,7 +153,12 @@ def load(directory: Path) -> plots.Run:
     keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
     result = run_directory.written(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
-    return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
+    settings = {
+        **config["arguments"],
+        "matmul_precision": config["matmul_precision"],
+        "num_updates": result.get("num_updates"),
+    }
+    return plots.Run(config["recipe"], rows, result, config["seed"], settings)
 
 
 def _warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
@@ -199,7 +205,7 @@ def _finish(
         "optimum": None if optimum is None else list(optimum),
     }
     files.write_json(directory / "result.json", result)
-    files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
+    plots.save(plots.picture([load(directory)]), directory / "curve.png")
     return result
 
 

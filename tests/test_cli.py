@@ -67,6 +67,7 @@ def test_a_run_leaves_what_it_should(run):
         "checkpoints",
         "result.json",
         "curve.png",
+        "curve.json",
     }
     assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
     found = result(run)

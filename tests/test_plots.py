@@ -6,7 +6,7 @@ from jaxmeta import plots
 from jaxmeta.plots import Run
 
 
-def run(columns, rows, *, optimum=True):
+def run(columns, rows, *, optimum=True, seed=0):
     """A run with two references of the same values."""
     values = [5.0] * columns
     curve = {"mean": values, "low": values, "high": values}
@@ -20,7 +20,7 @@ def run(columns, rows, *, optimum=True):
         "adaptation_curve": curve,
         "mode_adaptation_curve": curve,
     }
-    return Run("a run", metrics, result)
+    return Run("a-recipe", metrics, result, seed)
 
 
 def is_seen(line):
@@ -32,7 +32,8 @@ def is_seen(line):
 @pytest.mark.parametrize("rows", [1, 4])
 @pytest.mark.parametrize("num_runs", [1, 2])
 def test_every_line_is_seen(columns, rows, num_runs):
-    figure = plots.picture([run(columns, rows)] * num_runs)
+    runs = [run(columns, rows, seed=seed) for seed in range(num_runs)]
+    figure, _ = plots.picture(runs)
     learning, adaptation = figure.axes
     assert learning.lines
     assert all(map(is_seen, learning.lines))
@@ -45,8 +46,8 @@ def test_chunks_of_skipped_updates_leave_a_gap():
     broken.metrics[1].update(returns=None, discount=None)
     broken.metrics[2].update(discount=0.5)
     broken.result["traces"] = ["discount"]
-    figure = plots.picture([broken])
-    learning = next(a for a in figure.axes if a.get_title() == "Meta-training")
+    figure, _ = plots.picture([broken])
+    learning = figure.axes[0]
     assert all(len(line.get_xdata()) == 3 for line in learning.lines)
     nothing = run(3, 1)
     nothing.metrics[0].update(returns=None)
@@ -54,7 +55,7 @@ def test_chunks_of_skipped_updates_leave_a_gap():
 
 
 def test_references_of_the_same_values_can_be_told_apart():
-    _, adaptation = plots.picture([run(1, 1, optimum=False)]).axes
+    _, adaptation = plots.picture([run(1, 1, optimum=False)]).figure.axes
     lines = [line for line in adaptation.lines if "published" in str(line.get_label())]
     assert len({line.get_marker() for line in lines}) == len(lines) == 2
     assert {line.get_markerfacecolor() for line in lines} == {"none"}
