@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (FloatingPointError, checkify.JaxRuntimeError) as error:  # a ValueError
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(1) from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except Interrupted as stop:
@@ -121,6 +121,7 @@ def _train(arguments: list[str]) -> None:
         output: Path | None = None,
         matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32",
         debug: bool = False,
+        log: Literal["tensorboard", "wandb"] | None = None,
     ) -> None:
         """Train a recipe.
 
@@ -133,6 +134,8 @@ def _train(arguments: list[str]) -> None:
                 has a choice; less than float32 is faster.
             debug: check every operation, slowly, and stop where a NaN is made or
                 something is divided by zero.
+            log: write the metrics for TensorBoard too, into DIR/tensorboard, or to
+                Weights & Biases.
         """
 
     prog = f"jaxmeta train {name}"

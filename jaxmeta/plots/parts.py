@@ -122,11 +122,18 @@ def interval(
     """The middle of ``[S, ...]`` and the ends of its interval, ``[...]`` each.
 
     With the same values it is the same; one row has no interval.
+
+    Raises:
+        ValueError: if ``confidence`` is not in (0, 1).
     """
+    if len(values) == 1 and 0 < confidence < 1:
+        return dict.fromkeys(("value", "low", "high"), values[0].tolist())
     statistic = interquartile_mean if interquartile else None
-    key = jax.random.key(0)
     found = bootstrap_interval(
-        key, jnp.asarray(values), confidence=confidence, statistic=statistic
+        jax.random.key(0),
+        jnp.asarray(values),
+        confidence=confidence,
+        statistic=statistic,
     )
     parts = {"value": found.mean, "low": found.low, "high": found.high}
     return {name: np.asarray(part, np.float64).tolist() for name, part in parts.items()}

@@ -126,14 +126,16 @@ def _published(runs: Sequence[Run]) -> dict[str, list[Any]]:
 def _described(label: str, group: list[Run]) -> dict[str, Any]:
     """All that is drawn of runs that differ in their seed."""
     result = group[0].result
+    adaptation = _tested(label, group, "adaptation_curve")
+    mode = _tested(label, group, "mode_adaptation_curve")
     learning = _over_seeds(group, "returns")
     described = {
         "seeds": [run.seed for run in group],
         "unit": result.get("unit", "inner update"),
         "learning": _column(learning, -1),
         "before": None,
-        "adaptation": _tested(label, group, "adaptation_curve"),
-        "mode": _tested(label, group, "mode_adaptation_curve"),
+        "adaptation": adaptation,
+        "mode": mode,
         "traces": {
             name: _column(_over_seeds(group, name), None)
             for name in result.get("traces") or []
