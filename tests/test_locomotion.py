@@ -89,6 +89,44 @@ def test_a_half_cheetah_moves_as_in_c_and_is_paid_for_its_direction(mujoco, key)
     jax.tree.map(np.testing.assert_array_equal, step(state, beyond, drawn), clipped)
 
 
+@pytest.mark.slow
+def test_a_walker_of_other_numbers_moves_as_in_c(mujoco, key):
+    """MuJoCo in C gets the task's masses, inertias, dampings and frictions."""
+    tasks = jm.tasks.walker_params()
+    task = tasks.sample(key)
+    model = mujoco.MjModel.from_xml_path(models("walker2d"))
+    model.body_mass *= np.asarray(task.params.mass)
+    model.body_inertia *= np.asarray(task.params.inertia)
+    model.dof_damping *= np.asarray(task.params.damping)
+    model.geom_friction *= np.asarray(task.params.friction)
+    columns = played(mujoco, model, frame_skip=4, num_steps=100)
+    *before, action, position, velocity = columns
+    state = BodyState(motion=Motion(*before), time=jnp.zeros(100, jnp.int32))
+    step = jax.jit(jax.vmap(lambda s, a: tasks.environment.step(key, s, a, task)))
+    result = step(state, action)
+    observation = jnp.concatenate(
+        [position[:, 1:], jnp.clip(velocity, -10.0, 10.0)], axis=1
+    )
+    np.testing.assert_allclose(result.next_observation, observation, atol=2e-3)
+    moved = position[:, 0] - before[0][:, 0]
+    paid = moved / 0.008 + 1.0 - 0.001 * jnp.sum(action**2, axis=1)
+    np.testing.assert_allclose(result.reward, paid, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_an_ant_in_the_air_moves_as_in_c(mujoco):
+    """On the floor the pyramids of friction are turned; see ``AntDirection``."""
+    model = mujoco.MjModel.from_xml_path(models("ant"))
+    model.qpos0[2] = 30.0
+    *before, action, position, velocity = played(
+        mujoco, model, frame_skip=5, num_steps=50
+    )
+    ant = locomotion.AntDirection()
+    after = jax.jit(jax.vmap(ant.physics.step))(Motion(*before), action)
+    np.testing.assert_allclose(after.position, position, atol=1e-4)
+    np.testing.assert_allclose(after.velocity, velocity, atol=2e-3)
+
+
 def test_a_velocity_is_paid_for_by_its_distance(mujoco):
     environment = locomotion.HalfCheetahVelocity(frame_skip=2)
     start = Motion(jnp.zeros(9), jnp.zeros(9), jnp.zeros(9))

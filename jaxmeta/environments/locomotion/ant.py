@@ -90,7 +90,9 @@ class AntDirection(_Ant):
 
     The rules are those of Finn et al.'s code but for its cost of contacts, of which
     current MuJoCo has another scale. ProMP pays 1 per step to survive and charges
-    ``0.5 |a|^2``: ``params={"survival": 1.0, "control_cost": 0.5}``.
+    ``0.5 |a|^2``: ``params={"survival": 1.0, "control_cost": 0.5}``. Where it touches
+    the floor it does not move quite as in C: MuJoCo's pyramids of friction have their
+    edges along the limbs there, and along the axes of the world in MJX.
 
     Args:
         frame_skip: physics steps of 0.01 s per action.
