@@ -8,6 +8,8 @@ import pytest
 
 import jaxmeta as jm
 from jaxmeta.distributions import Categorical
+from jaxmeta.evaluation import check_fit
+from jaxmeta.recipes import control
 from jaxmeta.tasks import from_gymnax, mixture, uniform
 
 CARTPOLE = from_gymnax(
@@ -66,23 +68,20 @@ def assert_same(found, expected, width, *, tolerance=0.0):
         np.testing.assert_array_equal(getattr(steps, name), getattr(same_steps, name))
 
 
-@pytest.mark.parametrize("name", DOMAINS)
-def test_a_mixture_of_one_domain_is_that_domain_to_the_bit(name, key):
+def test_a_mixture_of_one_domain_is_that_domain_to_the_bit(key):
     """Operation by operation, as compilers round what they fuse as they like."""
-    alone = DOMAINS[name]
+    alone = CARTPOLE
     tasks = mixture([alone])
-    num_actions = alone.environment.action.n
-    width = alone.environment.observation.size
-    assert tasks.environment.observation.shape == (width + 1 + num_actions,)
-    assert tasks.environment.horizon == alone.environment.horizon
+    assert tasks.environment.observation.shape == (4 + 1 + 2,)
+    assert tasks.environment.horizon == 12
     task = tasks.sample(key)
-    actions = random_actions(alone.environment.action, key, alone.environment.horizon)
+    actions = random_actions(alone.environment.action, key, 13)
     with jax.disable_jit():
         found = play(tasks.environment, task, key, actions)
         expected = play(alone.environment, task.components[0], key, actions)
     assert np.sum(found[1].terminated | found[1].truncated) >= 1
-    assert_same(found, expected, width)
-    np.testing.assert_array_equal(found[0][width:], np.ones(1 + num_actions))
+    assert_same(found, expected, 4)
+    np.testing.assert_array_equal(found[0][4:], np.ones(3))
 
 
 def test_every_task_steps_its_own_environment_over_resets(key):
@@ -90,7 +89,7 @@ def test_every_task_steps_its_own_environment_over_resets(key):
     tasks = mixture(DOMAINS)
     assert tasks.environment.horizon == 15
     keys = jax.random.split(key, 30)
-    drawn = jax.vmap(tasks.sample)(keys)
+    drawn = jax.jit(jax.vmap(tasks.sample))(keys)
     # Valid ones of the domain, different from task to task.
     counts = jnp.asarray([one.environment.action.n for one in DOMAINS.values()])
     actions = jax.random.randint(key, (30, 20), 0, 1000) % counts[drawn.domain][:, None]
@@ -116,22 +115,19 @@ def test_every_task_steps_its_own_environment_over_resets(key):
 
 def test_what_is_not_of_the_domain_is_the_same_for_all_tasks(key):
     """So that a held-out split sees that two tasks are the same."""
-    drawn = jax.vmap(mixture(DOMAINS).sample)(jax.random.split(key, 200))
+    sample = jax.jit(jax.vmap(mixture(DOMAINS).sample))
+    drawn = sample(jax.random.split(key, 200))
     gravity = np.asarray(drawn.components[0].params.gravity)
     assert len(np.unique(gravity[drawn.domain != 0])) == 1
     assert len(np.unique(gravity[drawn.domain == 0])) == np.sum(drawn.domain == 0)
-    two = from_gymnax(
-        jm.environments.MatchProbe(), params={"bit": jm.tasks.choice([0, 1])}
-    )
-    with pytest.raises(ValueError, match="too few distinct tasks"):
-        jm.tasks.finite(key, mixture([two, two]), num_train=20, num_test=20)
 
 
 def test_weights_are_respected(key):
     keys = jax.random.split(key, 20_000)
 
     def shares(tasks):
-        return np.bincount(jax.vmap(tasks.sample)(keys).domain, minlength=3) / 20_000
+        drawn = jax.jit(jax.vmap(lambda key: tasks.sample(key).domain))(keys)
+        return np.bincount(drawn, minlength=3) / 20_000
 
     error = 5 * 0.5 / 20_000**0.5
     np.testing.assert_allclose(shares(mixture(DOMAINS)), 1 / 3, atol=error)
@@ -151,35 +147,30 @@ def test_the_domain_is_told_unless_it_is_not(key):
     np.testing.assert_array_equal(observation[WIDTH:], [1, 1, 1, 0, 0])
 
 
-def test_rewards_are_scaled_by_domain(key):
-    tasks = only("car", reward_scales={"pole": 1.0, "car": 0.25, "grid": 3.0})
-    actions = jnp.zeros(5, jnp.int32)
-    _, steps = play(tasks.environment, tasks.sample(key), key, actions)
-    np.testing.assert_array_equal(steps.reward, np.full(5, -0.25))
-
-
 def test_an_invalid_action_does_what_the_last_valid_one_does(key):
     """Cart-pole alone would push the harder the larger the action is."""
-    tasks = only("pole")
+    tasks = only("pole", reward_scales={"pole": 0.25, "car": 1.0, "grid": 3.0})
     task = tasks.sample(key)
-    last, beyond = (jnp.full(10, action, jnp.int32) for action in (1, 4))
-    found = play(tasks.environment, task, key, beyond)
-    expected = play(tasks.environment, task, key, last)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    actions = jnp.asarray([[1] * 8, [4] * 8, [0] * 8], jnp.int32)
+    run = jax.vmap(lambda row: play(tasks.environment, task, key, row)[1])
+    last, beyond, other = (jm.trees.at(run(actions), row) for row in range(3))
+    jax.tree.map(np.testing.assert_array_equal, last, beyond)
+    assert np.any(last.observation != other.observation)
+    np.testing.assert_array_equal(last.reward, np.full(8, 0.25))
 
 
-@pytest.mark.parametrize("make", [jm.policies.mlp, jm.policies.recurrent])
-def test_invalid_actions_have_no_probability(make, key):
-    tasks = mixture(DOMAINS)
-    environment = tasks.environment
-    plain = make(environment, hidden=(8,))
+def test_invalid_actions_have_no_probability(key):
+    environment = mixture(DOMAINS).environment
+    plain = jm.policies.mlp(environment, hidden=(8,))
     policy = jm.policies.masked(plain, environment)
     params = policy.init(key)
-    for name, count in (("pole", 2), ("car", 3), ("grid", 5)):
-        distribution = only(name)
-        start = jm.rollouts.start(key, environment, policy, distribution.sample(key))
-        found, _ = policy.apply(params, start.carry, start.timestep)
-        raw, _ = plain.apply(params, start.carry, start.timestep)
+    for index, count in enumerate((2, 3, 5)):
+        seen = jnp.concatenate(
+            [jnp.arange(4.0), jnp.eye(3)[index], jnp.arange(5.0) < count]
+        )
+        timestep = jm.policies.first_timestep(environment)._replace(observation=seen)
+        found, _ = policy.apply(params, (), timestep)
+        raw, _ = plain.apply(params, (), timestep)
         log_probs = jax.vmap(found.distribution.log_prob)(jnp.arange(5))
         np.testing.assert_array_equal(jnp.exp(log_probs[count:]), 0.0)
         alone = Categorical(raw.distribution.logits[:count])
@@ -194,22 +185,44 @@ def test_invalid_actions_have_no_probability(make, key):
 
 
 def test_a_sequence_is_masked_as_its_steps_are(key):
-    tasks = only("car")
-    environment = tasks.environment
+    environment = mixture(DOMAINS).environment
     policy = jm.policies.masked(jm.policies.recurrent(environment), environment)
-    params, task = policy.init(key), tasks.sample(key)
-    start = jm.rollouts.start(key, environment, policy, task)
-    seen, _ = jm.rollouts.rollout(
-        key, environment, policy, params, task, start, length=12
+    params, carry, steps = policy.init(key), policy.initial_carry(), []
+    timesteps = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (3, *leaf.shape)),
+        jm.policies.first_timestep(environment),
     )
-    outputs, _ = jm.rollouts.unroll(policy, params, seen, next_values=False)
-    np.testing.assert_allclose(
-        outputs.distribution.log_prob(seen.action),
-        seen.distribution.log_prob(seen.action),
-        atol=1e-5,
-    )
-    lowest = np.finfo(np.float32).min
-    np.testing.assert_array_equal(outputs.distribution.logits[:, 3:], lowest)
+    valid = jnp.tri(5, dtype=bool)[jnp.asarray([1, 2, 4])]
+    seen = timesteps.observation.at[:, 7:].set(valid)
+    timesteps = timesteps._replace(observation=seen)
+    for step in range(3):
+        output, carry = policy.apply(params, carry, jm.trees.at(timesteps, step))
+        steps.append(output.distribution.logits)
+    found = policy.sequence(params, timesteps).distribution.logits
+    np.testing.assert_allclose(found, jnp.stack(steps), atol=1e-5)
+    np.testing.assert_array_equal(found == np.finfo(np.float32).min, ~valid)
+
+
+def test_derivatives_of_masked_logits_are_finite_and_zero():
+    """First and second ones, of all that losses and trust regions are made of."""
+    space = mixture(DOMAINS).environment.action
+    seen = jnp.zeros(12).at[7:10].set(1.0)
+
+    def numbers(logits):
+        lowest = jnp.finfo(logits.dtype).min
+        masked = Categorical(jnp.where(space.valid(seen), logits, lowest))
+        fixed = Categorical(jax.lax.stop_gradient(0.5 * masked.logits))
+        log_prob = masked.log_prob(jnp.int32(1))
+        return log_prob + masked.entropy() + masked.kl(fixed) + fixed.kl(masked)
+
+    logits = jnp.arange(5.0)
+    slope, curvature = jax.grad(numbers)(logits), jax.hessian(numbers)(logits)
+    assert np.all(np.isfinite(slope))
+    assert np.all(np.isfinite(curvature))
+    assert np.all(slope[:3] != 0)
+    assert not np.any(slope[3:])
+    assert not np.any(curvature[3:])
+    assert np.all(np.diag(curvature)[:3] != 0)
 
 
 def test_a_mask_is_found_where_an_observation_goes_on(key):
@@ -226,8 +239,10 @@ def test_a_mask_is_found_where_an_observation_goes_on(key):
     np.testing.assert_array_equal(valid, [1, 1, 1, 0, 0])
 
 
+@pytest.mark.slow
 def test_a_meta_gradient_through_masked_adaptation_is_finite(key):
-    tasks = mixture(DOMAINS)
+    domains = {"pole": CARTPOLE, "car": CAR}
+    tasks = mixture(domains)
     policy = jm.policies.masked(
         jm.policies.mlp(tasks.environment, hidden=(4,)), tasks.environment
     )
@@ -248,12 +263,8 @@ def test_a_meta_gradient_through_masked_adaptation_is_finite(key):
     ):
         assert np.all(np.isfinite(new))
         assert np.any(new != old)
-    # What was learned on all domains acts in one of them, whose interface is the same.
-    curve = jm.adaptation_curve(
-        key, learner, after.meta_params, only("pole"), num_tasks=3
-    )
-    assert curve.shape == (3, 2)
-    assert np.all((curve >= 1) & (curve <= 12))
+    # What was learned on all domains acts in one of them: the interface is the same.
+    check_fit(learner.environment, only("pole", domains).environment)
 
 
 def test_continuous_actions_are_padded_and_passed_on(key):
@@ -265,13 +276,23 @@ def test_continuous_actions_are_padded_and_passed_on(key):
     first = min(-2.0, np.broadcast_to(low, (2,))[0])
     np.testing.assert_allclose(space.low, [first, np.broadcast_to(low, (2,))[1]])
     assert tasks.environment.observation.shape == (3 + 2,)
-    actions = random_actions(space, key)
+    action = space.sample(key)
     for index, (name, one) in enumerate(domains.items()):
         task = only(name, domains).sample(key)
-        found = play(tasks.environment, task, key, actions)
-        kept = actions[:, : one.environment.action.shape[0]]
-        expected = play(one.environment, task.components[index], key, kept)
-        assert_same(found, expected, 3, tolerance=1e-5)
+        state, observation = tasks.environment.reset(key, task)
+        alone = task.components[index]
+        same, expected = one.environment.reset(key, alone)
+        size = expected.size
+        np.testing.assert_allclose(observation[:size], expected, rtol=1e-6)
+        np.testing.assert_array_equal(observation[size:3], np.zeros(3 - size))
+        np.testing.assert_array_equal(observation[3:], np.eye(2)[index])
+        result = tasks.environment.step(key, state, action, task)
+        kept = action[: one.environment.action.shape[0]]
+        expected = one.environment.step(key, same, kept, alone)
+        np.testing.assert_allclose(result.reward, expected.reward, rtol=1e-5)
+        np.testing.assert_allclose(
+            result.observation[:size], expected.observation, rtol=1e-5
+        )
     policy = jm.policies.mlp(tasks.environment)
     with pytest.raises(ValueError, match=r"are Box.*, which has no mask"):
         jm.policies.masked(policy, tasks.environment)
@@ -330,3 +351,16 @@ def test_masked_refuses_what_it_cannot_mask():
         jm.policies.masked(policy, CARTPOLE.environment)
     with pytest.raises(ValueError, match="policy: it cannot act in mixture of pole"):
         jm.policies.masked(policy, mixture(DOMAINS).environment)
+
+
+def test_the_recipe_takes_one_domain_with_the_interface_of_all(key):
+    everything, one = control.mixed(), control.mixed("acrobot")
+    check_fit(everything.environment, one.environment)
+    assert everything.environment.horizon == 150
+    task = one.sample(key)
+    assert int(task.domain) == 1
+    torques = np.asarray(task.components[1].params.available_torque)
+    assert 1 <= abs(torques[0]) <= 3
+    np.testing.assert_array_equal(torques, [torques[0], 0, -torques[0]])
+    with pytest.raises(ValueError, match="domain must be one of .* Did you mean 'cart"):
+        control.build(domain="cartpole")
