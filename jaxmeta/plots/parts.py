@@ -225,30 +225,34 @@ def tidy(axes: Axes, *, large_steps: bool = False, columns: int | None = None) -
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def legend(figure: Figure, *, least: int = 2) -> None:
+def legend(figure: Figure, *, apart: Sequence[Axes] = ()) -> None:
     """One legend below all axes of a figure, which grows by what it takes.
 
     Args:
-        figure: of which a label may be in several axes.
-        least: with fewer labels there is nothing to tell apart, and no legend.
+        figure: of which a label may be in several axes; with a single one there is
+            nothing to tell apart, and no legend.
+        apart: axes that get one each instead, below them.
     """
-    handles: dict[str, Any] = {}
+    width, height = figure.get_size_inches()
+    look: dict[str, Any] = {"fontsize": "small", "frameon": False, "handlelength": 3.2}
+    if apart:
+        found = [axes.get_legend_handles_labels() for axes in apart]
+        rows = max(len(labels) for _, labels in found)
+        figure.set_size_inches(width, height + 0.22 * rows)
+        for axes, (handles, labels) in zip(apart, found, strict=True):
+            if labels:
+                place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+                axes.legend(handles, labels, **place, **look)
+        return
+    entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    if len(handles) < least:
+            entries.setdefault(label, handle)
+    if len(entries) < 2:
         return
-    width, height = figure.get_size_inches()
-    longest = max(map(len, handles))
-    columns = int(np.clip(width // (0.55 + 0.068 * longest), 1, len(handles)))
-    rows = math.ceil(len(handles) / columns)
+    columns = int(width // (0.55 + 0.068 * max(map(len, entries))))
+    columns = min(max(columns, 1), len(entries))
+    rows = math.ceil(len(entries) / columns)
     figure.set_size_inches(width, height + 0.22 * rows)
-    figure.legend(
-        list(handles.values()),
-        list(handles),
-        loc="outside lower center",
-        ncols=columns,
-        fontsize="small",
-        frameon=False,
-        handlelength=3.2,
-    )
+    handles, labels = list(entries.values()), list(entries)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **look)

@@ -230,12 +230,7 @@ def _drawn(data: dict[str, Any]) -> Figure:
         for name in names
     }
     draw_traces(panels, traces, _STEPS, list(groups))
-    if alone:
-        for axes in (learning, adaptation):
-            if axes.lines:
-                axes.legend(fontsize="small", loc="best")
-    else:
-        parts.legend(figure)
+    parts.legend(figure, apart=(learning, adaptation) if alone else ())
     return figure
 
 
