@@ -168,15 +168,18 @@ def measure(name: str, case: Case, num_seeds: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
+    parser.add_argument(
+        "--cases", nargs="+", default=list(CASES), choices=CASES, help="to measure anew"
+    )
     arguments = parser.parse_args()
+    command = f"python benchmarks/diagnose.py --seeds {arguments.seeds}"
     found: dict[str, Any] = {}
+    if arguments.cases != list(CASES) and (harness.RESULTS / "diagnose.json").exists():
+        found = harness.load("diagnose", command)["cases"]  # to replace a part of
     for name in arguments.cases:
         found[name] = measure(name, CASES[name](), arguments.seeds)
-        command = f"python benchmarks/diagnose.py --seeds {arguments.seeds}"
-        if list(found) != list(CASES):
-            command += " --cases " + " ".join(f"'{each}'" for each in found)
-        harness.save("diagnose", command, num_seeds=arguments.seeds, cases=found)
+        in_order = {each: found[each] for each in CASES if each in found}
+        harness.save("diagnose", command, num_seeds=arguments.seeds, cases=in_order)
 
 
 if __name__ == "__main__":

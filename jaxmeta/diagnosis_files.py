@@ -127,17 +127,13 @@ def write(directory: Path, result: dict[str, Any]) -> None:
 
 
 def picture(result: Mapping[str, Any]) -> bytes:
-    """A PNG file: the curves of all ways to learn, the optimum, the untrained policy.
+    """A PNG file: the adaptation curves of all ways to learn, and the optimum.
 
     Args:
         result: of :func:`as_json`.
     """
-    curves = {
-        **result["returns"],
-        "untrained": np.asarray(result["untrained"])[:, None],
-    }
     unit, optimum = result["unit"], result["optimum"]
-    return plots.adaptation_curves(curves, unit=unit, optimum=optimum).png()
+    return plots.adaptation_curves(result["returns"], unit=unit, optimum=optimum).png()
 
 
 def _plain(interval: Interval) -> dict[str, Any]:
