@@ -185,7 +185,7 @@ def test_descent_is_that_of_maml(key):
     maml = learner_of(tasks, 8, inner_optimizer=optax.sgd(10.0), estimator="lvc")
     policy, budget = maml.policy, Budget(1, 8, 1)
     loss = default_loss(policy, tasks.environment, budget)
-    ours = descents.descending(tasks, policy, loss, budget, descents.DESCENTS[0])
+    ours = descents.descending(tasks, policy, loss, budget, descents.DESCENTS[0], 1)
     params = policy.init(key)
     experience = maml.collect(key, params, tasks.sample(key))
 
