@@ -20,6 +20,7 @@ def run(arguments: list[str]) -> None:
         num_updates: int = recipe.num_updates,
         num_test_tasks: int = 200,
         num_tuning_tasks: int = 40,
+        num_steps: int | None = None,
         output: Path | None = None,
     ) -> None:
         """Diagnose a recipe.
@@ -29,6 +30,8 @@ def run(arguments: list[str]) -> None:
             num_updates: meta-updates, and updates of the one policy.
             num_test_tasks: held-out tasks.
             num_tuning_tasks: tasks on which rates are chosen.
+            num_steps: that scratch and fine-tuning descend on each batch; by default
+                one, or ten beside an agent that learns in its memory.
             output: directory of what is found, runs/RECIPE/diagnosis-SEED by default.
         """
 

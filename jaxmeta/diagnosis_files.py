@@ -23,6 +23,7 @@ def of_recipe(
     num_updates: int,
     num_test_tasks: int,
     num_tuning_tasks: int,
+    num_steps: int | None,
     arguments: dict[str, Any],
 ) -> dict[str, Any]:
     """Diagnose the tasks of a recipe with its method, and write what is found.
@@ -34,6 +35,7 @@ def of_recipe(
         num_updates: meta-updates.
         num_test_tasks: held-out tasks.
         num_tuning_tasks: tasks on which rates are chosen.
+        num_steps: as in ``diagnose``.
         arguments: of the recipe.
 
     Returns:
@@ -66,6 +68,7 @@ def of_recipe(
             num_updates=num_updates,
             num_tasks=num_test_tasks,
             num_tuning_tasks=num_tuning_tasks,
+            num_steps=num_steps,
             optimum=None if optimum is None else optimum[-1],
             report=lambda stage: print(f"{stage} ...", flush=True),
         )
@@ -127,17 +130,13 @@ def write(directory: Path, result: dict[str, Any]) -> None:
 
 
 def picture(result: Mapping[str, Any]) -> bytes:
-    """A PNG file: the curves of all ways to learn, the optimum, the untrained policy.
+    """A PNG file: the adaptation curves of all ways to learn, and the optimum.
 
     Args:
         result: of :func:`as_json`.
     """
-    curves = {
-        **result["returns"],
-        "untrained": np.asarray(result["untrained"])[:, None],
-    }
     unit, optimum = result["unit"], result["optimum"]
-    return plots.adaptation_curves(curves, unit=unit, optimum=optimum).png()
+    return plots.adaptation_curves(result["returns"], unit=unit, optimum=optimum).png()
 
 
 def _plain(interval: Interval) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import inspect
 import json
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import optax
 import pytest
 
 import jaxmeta as jm
+from jaxmeta import diagnosis_files
 from jaxmeta.cli import main
 from jaxmeta.diagnosis import descents
 from jaxmeta.diagnosis.setting import Budget, budget_of, default_loss
@@ -129,9 +131,9 @@ def test_words_say_the_numbers():
         "12.00."
     )
     assert third == (
-        "What was meta-learned gains 5.00 [5.00, 5.00] over learning from scratch, 9.00 "
-        "[9.00, 9.00] over one policy, 2.00 [2.00, 2.00] over fine-tuning; before it "
-        "adapts it has 0.50."
+        "What was meta-learned gains 5.00 [5.00, 5.00] over learning from scratch, "
+        "9.00 [9.00, 9.00] over one policy, 2.00 [2.00, 2.00] over fine-tuning; before "
+        "it adapts it has 0.50."
     )
     assert words(10, 5, 9.5, 5)[0] == (
         "one policy already does: one policy for all tasks, without adaptation, is as "
@@ -159,7 +161,8 @@ def bandits(num_arms, arm=None):
 
 
 def learner_of(tasks, num_episodes, **options):
-    options = {"inner_optimizer": optax.sgd(25.0), **options}
+    normalised = jm.advantages.linear_baseline(normalize=True)
+    options = {"inner_optimizer": optax.sgd(25.0), "advantage": normalised} | options
     return jm.maml(
         tasks,
         jm.policies.mlp(tasks.environment, hidden=()),
@@ -171,41 +174,29 @@ def learner_of(tasks, num_episodes, **options):
     )
 
 
+def differ(params, others):
+    each = jax.tree.map(lambda a, b: (a != b).any(), params, others)
+    return any(jax.tree.leaves(each))
+
+
 def test_descent_is_that_of_maml(key):
     """One step by a rate that is data is one by a rate that is given."""
     tasks = bandits(5)
-    policy = jm.policies.mlp(tasks.environment, hidden=())
-    budget = Budget(2, 8, 1)
+    maml = learner_of(tasks, 8, inner_optimizer=optax.sgd(10.0), estimator="lvc")
+    policy, budget = maml.policy, Budget(1, 8, 1)
     loss = default_loss(policy, tasks.environment, budget)
-    ours = descents.descending(tasks, policy, loss, budget, descents.DESCENTS[0])
-    maml = jm.maml(
-        tasks,
-        policy,
-        inner_optimizer=optax.sgd(10.0),
-        outer_optimizer=optax.sgd(0.0),
-        inner_loss=loss,
-        num_tasks=1,
-        num_updates=2,
-        num_episodes=8,
-    )
+    ours = descents.descending(tasks, policy, loss, budget, descents.DESCENTS[0], 1)
     params = policy.init(key)
-    own = jm.adaptation_curve(
-        key, ours, descents.start_of(params, 10.0), tasks, num_tasks=16
-    )
-    theirs = jm.adaptation_curve(key, maml, params, tasks, num_tasks=16)
-    np.testing.assert_allclose(own, theirs)
-    assert own[:, -1].mean() > own[:, 0].mean() + 0.2
-    task = tasks.sample(key)
+    experience = maml.collect(key, params, tasks.sample(key))
 
     def after(rate, **options):
-        start = descents.start_of(params, rate, **options)
-        return ours.adapt(start, ours.collect(key, start, task))[0]
+        return ours.adapt(descents.start_of(params, rate, **options), experience)[0]
 
+    theirs, _ = maml.adapt(params, experience)
+    jax.tree.map(np.testing.assert_allclose, after(10.0), theirs)
+    assert differ(theirs, params)
     jax.tree.map(np.testing.assert_array_equal, after(0.0), params)
-    anew = jax.tree.leaves(after(0.0, anew=True))
-    assert any(
-        (a != b).any() for a, b in zip(anew, jax.tree.leaves(params), strict=True)
-    )
+    assert differ(after(0.0, anew=True), params)
 
 
 def test_budget_is_that_of_the_learner():
@@ -225,8 +216,8 @@ def test_budget_is_that_of_the_learner():
     with pytest.raises(ValueError, match=r"its agents live on"):
         budget_of(rl2._replace(collect=living), trials)
     learner = learner_of(tasks, 7)
+    memory = jm.policies.recurrent(tasks.environment, core=jm.policies.gru(4))
     with pytest.raises(ValueError, match=r"policy: it has a memory"):
-        memory = jm.policies.recurrent(tasks.environment, core=jm.policies.gru(4))
         jm.diagnose(jax.random.key(0), learner, tasks, num_updates=1, policy=memory)
     with pytest.raises(ValueError, match=r"num_tasks must be at least 2, got 1"):
         jm.diagnose(jax.random.key(0), learner, tasks, num_updates=1, num_tasks=1)
@@ -235,23 +226,31 @@ def test_budget_is_that_of_the_learner():
 
 
 def diagnosed(tasks, num_pulls, seed=0, **options):
-    options = {"num_updates": 20, "num_tasks": 100, "num_tuning_tasks": 20, **options}
+    options = {"num_updates": 20, "num_tasks": 60, "num_tuning_tasks": 60, **options}
     learner = learner_of(tasks, num_pulls)
     return jm.diagnose(jax.random.key(seed), learner, tasks, optimum=1.0, **options)
 
 
-def test_nothing_is_shared_by_unrelated_bandits():
+@pytest.fixture(scope="module")
+def unrelated():
+    return diagnosed(bandits(5), 20)
+
+
+def test_nothing_is_shared_by_unrelated_bandits(unrelated):
     """From scratch all but 0.8^20 of the tasks are solved, which none can exceed."""
-    found = diagnosed(bandits(5), 20)
-    assert found.verdict == verdict.TOO_LITTLE, found.words
-    assert found.words[0].startswith("tasks share too little: learning from scratch")
-    scratch, one_policy = found.curves.scratch, found.curves.multitask
+    assert unrelated.verdict == verdict.TOO_LITTLE, unrelated.words
+    assert unrelated.words[0].startswith(
+        "tasks share too little: learning from scratch"
+    )
+    scratch, one_policy = unrelated.curves.scratch, unrelated.curves.multitask
     assert scratch.mean[-1] > 0.93
     assert abs(one_policy.mean[-1] - 0.2) < 0.1  # it cannot know the arm
-    np.testing.assert_array_equal(found.untrained, found.returns.scratch[:, 0])
-    assert abs(found.agreement.cosine.mean) < 0.3
-    # As many pulls of 20 tasks, before and after the inner update, in each update.
-    assert found.environment_steps == 20 * 20 * 2 * 20
+    np.testing.assert_array_equal(unrelated.untrained, unrelated.returns.scratch[:, 0])
+    assert abs(unrelated.agreement.cosine.mean) < 0.3
+    # Pulls of 20 tasks, before and after the inner update, in each of 20 updates.
+    assert unrelated.environment_steps == 20 * 20 * 2 * 20
+    best = max(unrelated.chosen["fine-tuning"]["tuning"], key=lambda row: row["return"])
+    assert best["rate"] == unrelated.chosen["fine-tuning"]["rate"]
 
 
 @pytest.mark.slow
@@ -306,34 +305,39 @@ def test_sinusoids_are_learned_from_few_examples_if_meta_learned():
     assert budget_of(maml, tasks) == Budget(1, 10, None)
 
 
-def test_command_line_writes_what_it_found(tmp_path, capsys):
+def test_command_line_writes_what_is_found(unrelated, tmp_path, capsys, monkeypatch):
+    calls = []
+
+    def found(*arguments, **options):
+        calls.append(inspect.signature(jm.diagnose).bind(*arguments, **options))
+        return unrelated
+
+    monkeypatch.setattr(diagnosis_files, "diagnose", found)
     main(
-        ["diagnose", "maml-bandit", "--num-updates", "2", "--num-test-tasks", "30"]
-        + ["--num-tuning-tasks", "10", "--num-tasks", "4", "--seed", "3"]
-        + ["--output", str(tmp_path / "found")]
+        [
+            *("diagnose", "maml-bandit", "--num-updates", "2", "--num-arms", "3"),
+            *("--num-test-tasks", "30", "--output", str(tmp_path / "found")),
+        ]
     )
+    asked = calls[0].arguments
+    assert (asked["num_updates"], asked["num_tasks"]) == (2, 30)
+    assert asked["learner"].environment.action.n == 3
+    assert asked["optimum"] == 5 / 6
     result = json.loads((tmp_path / "found" / "diagnosis.json").read_text())
     printed = " ".join(capsys.readouterr().out.split())
     for sentence in result["words"]:
         assert sentence in printed
-    assert result["verdict"] in VERDICTS
-    assert result["num_tasks"] == 30
+    assert result["verdict"] == unrelated.verdict
     returns = {name: np.asarray(rows) for name, rows in result["returns"].items()}
     for name, rows in returns.items():
-        assert rows.shape == (30, 2)
-        np.testing.assert_allclose(
-            rows.mean(0), result["curves"][name]["mean"], rtol=1e-5
-        )
-    again = judge(
-        jax.random.key(1),
-        Arms(*(jnp.asarray(rows[:, -1]) for rows in returns.values())),
-        jnp.asarray(result["untrained"]),
-        optimum=result["optimum"],
-    )
+        assert rows.shape == (60, 2)
+        means = result["curves"][name]["mean"]
+        np.testing.assert_allclose(rows.mean(0), means, rtol=1e-5)
+    finals = Arms(*(jnp.asarray(rows[:, -1]) for rows in returns.values()))
+    untrained = jnp.asarray(result["untrained"])
+    again = judge(jax.random.key(1), finals, untrained, optimum=result["optimum"])
     assert again.verdict == result["verdict"]
     assert (tmp_path / "found" / "diagnosis.png").read_bytes().startswith(b"\x89PNG")
-    best = max(result["chosen"]["fine-tuning"]["tuning"], key=lambda row: row["return"])
-    assert best["rate"] == result["chosen"]["fine-tuning"]["rate"]
 
 
 @pytest.mark.parametrize(

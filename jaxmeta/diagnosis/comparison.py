@@ -32,7 +32,10 @@ def compare(
     """
     key_tune, key_test = jax.random.split(key)
     shared = (setting.tasks, setting.policy, setting.loss, setting.budget)
-    learners = [descents.descending(*shared, each) for each in descents.DESCENTS]
+    learners = [
+        descents.descending(*shared, each, setting.num_steps)
+        for each in descents.DESCENTS
+    ]
     report("choosing the rates of scratch and of fine-tuning")
     on_tuning_tasks = {"tasks": setting.tasks, "num_tasks": setting.num_tuning_tasks}
     on_test_tasks = {"tasks": setting.test_tasks, "num_tasks": setting.num_tasks}
@@ -72,8 +75,8 @@ def compare(
         adapted(fine_tuning),
     )
     chosen = {
-        "from scratch": _as_dict(scratch),
-        "fine-tuning": _as_dict(fine_tuning),
+        "from scratch": _as_dict(scratch, setting.num_steps),
+        "fine-tuning": _as_dict(fine_tuning, setting.num_steps),
         "one policy": {
             "rate": float(policy_rates[best]),
             "tuning": [
@@ -85,8 +88,13 @@ def compare(
     return returns, returns.scratch[:, 0], chosen
 
 
-def _as_dict(chosen: descents.Chosen) -> dict[str, Any]:
-    return {"name": chosen.name, "rate": chosen.rate, "tuning": chosen.tuning}
+def _as_dict(chosen: descents.Chosen, num_steps: int) -> dict[str, Any]:
+    return {
+        "name": chosen.name,
+        "rate": chosen.rate,
+        "num_steps": num_steps,
+        "tuning": chosen.tuning,
+    }
 
 
 def agreements(

@@ -39,24 +39,22 @@ class Start(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """A way to descend: an optimizer, and how often it steps on each batch.
+    """A way to descend.
 
     Attributes:
         name: to tell it by.
         optimizer: ``rate -> optax transform``.
-        num_steps: on each batch of episodes.
         rates: to choose from.
     """
 
     name: str
     optimizer: Callable[[Any], optax.GradientTransformation]
-    num_steps: int
     rates: tuple[float, ...]
 
 
 DESCENTS = (
-    Descent("one step of SGD", optax.sgd, 1, (0.01, 0.1, 1.0, 10.0, 100.0)),
-    Descent("ten steps of Adam", optax.adam, 10, (0.001, 0.01, 0.1, 1.0)),
+    Descent("SGD", optax.sgd, (0.01, 0.1, 1.0, 10.0, 100.0)),
+    Descent("Adam", optax.adam, (0.001, 0.01, 0.1, 1.0)),
 )
 
 
@@ -85,6 +83,7 @@ def descending(
     loss: Loss,
     budget: Budget,
     descent: Descent,
+    num_steps: int,
 ) -> MetaLearner:
     """A learner that meta-learns nothing: it descends from a ``Start`` as one would.
 
@@ -94,6 +93,7 @@ def descending(
         loss: what it descends.
         budget: what it may spend on a task.
         descent: how.
+        num_steps: on each batch of episodes.
     """
 
     def by(rate: Any) -> Inner:
@@ -111,7 +111,7 @@ def descending(
         def step(state, _):
             return by(start.rate).update(key, start.params, state, batch)
 
-        state, info = jax.lax.scan(step, state, length=descent.num_steps)
+        state, info = jax.lax.scan(step, state, length=num_steps)
         return state, jax.tree.map(lambda leaf: leaf[-1], info)
 
     adapter = Inner(init, update, lambda start, state: state.params)

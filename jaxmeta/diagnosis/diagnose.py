@@ -76,6 +76,7 @@ def diagnose(
     test_tasks: TaskDistribution | None = None,
     policy: Policy | None = None,
     loss: Loss | None = None,
+    num_steps: int | None = None,
     optimum: float | None = None,
     policy_rates: Sequence[float] = (1e-3, 1e-2),
     share: float = 0.1,
@@ -92,13 +93,15 @@ def diagnose(
       and no adaptation.
     - *fine-tuning*: that policy adapts.
 
-    Scratch and fine-tuning descend PPO's loss by ``baselines.DESCENTS``: one step of
-    SGD on each batch or ten of Adam, by whichever of several rates does best on tuning
-    tasks, each for itself; so is the rate of the one policy chosen. Where the learner
-    adapts in its memory, a unit of adaptation is an episode of a trial, and those two
-    learn after each. ``diagnostics.judge`` states the rule of the verdict. Its
-    intervals are over held-out tasks, of one training run: a method that was not
-    trained for long enough looks like one that does not help.
+    Scratch and fine-tuning descend PPO's loss by SGD or by Adam, by whichever of
+    several rates does best on tuning tasks, each for itself; so is the rate of the one
+    policy chosen. They have as many episodes and as many updates as the learner, unless
+    ``num_steps`` gives them more updates. Where the learner adapts in its memory, a
+    unit of adaptation is an episode of a trial, and those two learn after each.
+
+    ``diagnostics.judge`` states the rule of the verdict. Its intervals are over
+    held-out tasks, of one training run: a method that was not trained for long enough
+    looks like one that does not help.
 
     Gradients of tasks are compared where learning starts: their cosine is 1 if all are
     alike, 0 if each pulls its own way. The verdict does not depend on it.
@@ -117,6 +120,9 @@ def diagnose(
             memory or acts on a latent, ``policies.mlp``.
         loss: that scratch and fine-tuning descend; by default PPO's, on normalised
             advantages; on a Dataset, the usual one.
+        num_steps: that scratch and fine-tuning descend on each batch. By default one,
+            as gradient-based learners do; beside memory, which needs none, ten. With
+            more they are stronger, at the same interaction and more computation.
         optimum: the best possible mean return after adaptation, where it is known.
         policy_rates: that the one policy's is chosen from.
         share: of the range from an untrained policy to the best, from which on a
@@ -135,7 +141,14 @@ def diagnose(
     verdict.check_share(share)
     test_learner = learner if test_learner is None else test_learner
     setting = setting_of(
-        test_learner, tasks, test_tasks, policy, loss, num_tuning_tasks, num_tasks
+        test_learner,
+        tasks,
+        test_tasks,
+        policy,
+        loss,
+        num_steps,
+        num_tuning_tasks,
+        num_tasks,
     )
     key_meta, key_policy, key_compare, key_agree, key_judge = jax.random.split(key, 5)
     report(f"meta-training, {num_updates} updates")

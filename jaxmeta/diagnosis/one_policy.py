@@ -45,7 +45,7 @@ def one_policy(
         Params with a leading axis of rates.
     """
     supervised = isinstance(tasks.environment, Dataset)
-    of_task = 2 * budget.num_episodes if supervised else budget.length
+    of_task = budget.length or 2 * budget.num_episodes  # of a Dataset, examples
     num_tasks = -(-steps_per_update // of_task)
     steps = 1 if supervised else _NUM_EPOCHS * _NUM_MINIBATCHES
 

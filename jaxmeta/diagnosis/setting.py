@@ -12,6 +12,8 @@ from jaxmeta.evaluation import check_fit
 from jaxmeta.losses import Loss
 from jaxmeta.types import Examples, Key, MetaLearner, Policy, TaskDistribution
 
+_STEPS_BESIDE_MEMORY = 10  # of descent, where the learner itself makes none
+
 
 class Budget(NamedTuple):
     """What may be spent on one task.
@@ -36,6 +38,7 @@ class Setting(NamedTuple):
     policy: Policy
     loss: Loss
     budget: Budget
+    num_steps: int
     num_tuning_tasks: int
     num_tasks: int
 
@@ -83,6 +86,7 @@ def setting_of(
     test_tasks: TaskDistribution | None,
     policy: Policy | None,
     loss: Loss | None,
+    num_steps: int | None,
     num_tuning_tasks: int,
     num_tasks: int,
 ) -> Setting:
@@ -98,6 +102,8 @@ def setting_of(
             "policies.mlp, or leave it out"
         )
     budget = budget_of(test_learner, tasks)
+    if num_steps is None:
+        num_steps = 1 if test_learner.num_updates else _STEPS_BESIDE_MEMORY
     if loss is None:
         loss = default_loss(policy, tasks.environment, budget)
     return Setting(
@@ -106,6 +112,7 @@ def setting_of(
         policy,
         loss,
         budget,
+        checks.positive_int("num_steps", num_steps),
         checks.positive_int("num_tuning_tasks", num_tuning_tasks),
         checks.positive_int("num_tasks", num_tasks, minimum=2),
     )

@@ -95,7 +95,7 @@ def judge(
        (*one policy already does*), learning from scratch (*tasks share too little*:
        nothing that came from other tasks was of use), fine-tuning (*fine-tuning already
        does*).
-    5. *undecided*: the intervals overlap; use more tasks.
+    5. *undecided*: intervals reach across what would matter; use more tasks.
 
     What is true by construction: on tasks that are all the same, one policy already
     does. Where an agent from scratch reaches the optimum within the budget and no

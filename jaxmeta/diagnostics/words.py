@@ -111,10 +111,12 @@ def _reason(judgement: Judgement, curves: Arms, optimum: float | None) -> str:
             "nothing is better than an untrained policy for sure; train for longer, or "
             "say what the optimum is"
         )
+    share = 100 * float(judgement.gain.mean) / float(judgement.range)
     return (
-        f"intervals overlap, use more tasks; {best} has the highest return, and what "
-        f"was meta-learned exceeds the best alternative, {best_other}, by "
-        f"{interval_in_words(judgement.gain)}"
+        "intervals reach across what would matter, use more tasks; what was "
+        f"meta-learned exceeds the best alternative, {best_other}, by "
+        f"{interval_in_words(judgement.gain)}, {share:.0f}% of the range from an "
+        "untrained policy to the best"
     )
 
 
