@@ -91,7 +91,7 @@ def test_it_runs_and_draws(path, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)  # that of notebooks, as anyone's
     notebook = at_smoke_size(read(path))
     client = NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
     )
     client.execute()
     outputs = [
