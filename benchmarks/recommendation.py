@@ -26,8 +26,8 @@ from jaxmeta.types import TaskDistribution
 CANDIDATES, INTERACTIONS = 5, 10
 LEAST_RATINGS = 30  # of a film, by training users
 NUM_DIRECTIONS = 8  # in which users differ, of the meta-learned belief
-PENALTIES = (1.0, 10.0, 100.0)
-EXPLORATIONS = (0.0, 0.1, 0.3, 1.0)
+PENALTIES = (10.0, 100.0)
+EXPLORATIONS = (0.0, 0.1, 0.5)
 
 
 class Split(NamedTuple):
@@ -305,7 +305,7 @@ def main() -> None:
     data = movielens()
     splits = [split(data, seed, given.seeds) for seed in range(given.seeds)]
     where = problem(splits)
-    play, tune = Player(where, given.num_test_tasks), Player(where, 2000)
+    play, tune = Player(where, given.num_test_tasks), Player(where, 1000)
     train = meta_train(where, given.num_updates, given.num_tasks)
     found = []
     for seed, one in enumerate(splits):

@@ -49,6 +49,7 @@ from jaxmeta.algorithms import (
     rl2,
     varibad,
 )
+from jaxmeta.continual import Continual, ContinualState, continual
 from jaxmeta.deployment import export_functions
 from jaxmeta.evaluation import (
     adaptation_curve,
@@ -67,6 +68,8 @@ from jaxmeta.sharding import sharded, task_mesh
 __version__ = "0.1.0"
 
 __all__ = [
+    "Continual",
+    "ContinualState",
     "__version__",
     "adaptation",
     "adaptation_curve",
@@ -76,6 +79,7 @@ __all__ = [
     "anil",
     "bootstrap_interval",
     "cavia",
+    "continual",
     "decoders",
     "diagnostics",
     "distributions",
