@@ -138,7 +138,8 @@ def continual(
             )
         zero = jnp.zeros((), jnp.int32)
         fresh = trees.strong_types(inner.init(key, meta_params))
-        return ContinualState(fresh, zero, zero, jnp.full((), -jnp.inf), kept)
+        state = ContinualState(fresh, zero, zero, jnp.full((), -jnp.inf), kept)
+        return trees.strong_types(state)
 
     def update(key, meta_params, state, batch):
         key_init, key_update = jax.random.split(key)
@@ -169,7 +170,7 @@ def continual(
         state = ContinualState(found, state.count + 1, age, best, kept)
         if not isinstance(batch, Examples):
             info = {**info, "return": achieved}
-        return state, {**info, "reset": reset}
+        return trees.strong_types(state), {**info, "reset": reset}
 
     def params(meta_params, state):
         return inner.params(meta_params, state.inner)

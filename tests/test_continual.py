@@ -126,7 +126,7 @@ def test_a_fall_of_the_return_resets(setting):
 
 
 def test_forgetting_draws_towards_the_meta_params_before_it_learns(setting):
-    learner, meta_params, _ = setting
+    _, meta_params, _ = setting
     params, _ = run(setting, forgetting=0.25)
     first = by_hand(setting, [0])
     drawn = jax.tree.map(
