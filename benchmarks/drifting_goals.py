@@ -87,11 +87,10 @@ def lives(learner, tasks, way: dict[str, Any] | None):
 
         keys = jax.random.split(key, (NUM_BATCHES, 2))
         if stream is None:
-            batches = jax.lax.map(
+            return jax.lax.map(
                 lambda one: act(one[0][0], meta_params, one[1]).reward.sum(-1).mean(),
                 (keys, places),
             )
-            return batches
 
         def step(state, one):
             (key_act, key_update), goal = one
