@@ -20,7 +20,7 @@ import optax
 from ratings import Ratings, film_features
 
 import jaxmeta as jm
-from jaxmeta import references
+from jaxmeta import plots, references
 from jaxmeta.types import TaskDistribution
 
 CANDIDATES, INTERACTIONS = 5, 10
@@ -317,6 +317,12 @@ def main() -> None:
     labels = list(found[0][0])
     users = {k: np.concatenate([regrets[k] for regrets, _ in found]) for k in labels}
     learned = users["meta-learned"]
+    shown = plots.regret(
+        # From the cumulative ones back to those of each interaction.
+        {k: np.diff(v, prepend=0.0, axis=1) for k, v in users.items()},
+        ylabel="cumulative regret (stars)",
+    )
+    plots.save(shown, harness.RESULTS / "recommendation_regret.png")
     harness.save(
         "recommendation",
         f"python benchmarks/recommendation.py --seeds {given.seeds} --num-updates "

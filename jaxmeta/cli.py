@@ -20,7 +20,6 @@ from jaxmeta import (
     checks,
     compilation,
     deployment,
-    files,
     plots,
     recipes,
     reports,
@@ -71,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (FloatingPointError, checkify.JaxRuntimeError) as error:  # a ValueError
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(1) from error
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         print(f"jaxmeta: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     except Interrupted as stop:
@@ -122,6 +121,7 @@ def _train(arguments: list[str]) -> None:
         output: Path | None = None,
         matmul_precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32",
         debug: bool = False,
+        log: Literal["tensorboard", "wandb"] | None = None,
     ) -> None:
         """Train a recipe.
 
@@ -134,6 +134,8 @@ def _train(arguments: list[str]) -> None:
                 has a choice; less than float32 is faster.
             debug: check every operation, slowly, and stop where a NaN is made or
                 something is divided by zero.
+            log: write the metrics for TensorBoard too, into DIR/tensorboard, or to
+                Weights & Biases.
         """
 
     prog = f"jaxmeta train {name}"
@@ -206,6 +208,9 @@ def _plot(arguments: list[str]) -> None:
     ) -> tuple[tuple[Path, ...], Path | None]:
         """Draw a run, or several in one picture.
 
+        Seeds of the same recipe and settings are one curve with an interval. Beside
+        the picture a .json of the same name holds the numbers it shows.
+
         Args:
             directories: of the runs.
             output: the picture; by default curve.png in the run's directory, or
@@ -221,8 +226,8 @@ def _plot(arguments: list[str]) -> None:
     if output is None:
         one = len(directories) == 1
         output = directories[0] / "curve.png" if one else Path("comparison.png")
-    files.write_bytes(output, plots.draw([runs.load(path) for path in directories]))
-    print(f"picture: {output}")
+    plots.save(plots.picture([runs.load(path) for path in directories]), output)
+    print(f"picture: {output}, and its numbers in {output.with_suffix('.json')}")
 
 
 def _export(arguments: list[str]) -> None:

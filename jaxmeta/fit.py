@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from jaxmeta import checks, trees
 from jaxmeta.guard import SKIPPED, Watch, skip_nonfinite
 from jaxmeta.interruptions import Interruptions
 from jaxmeta.learner import train
+from jaxmeta.loggers import Feed, Logger
 from jaxmeta.record import Metrics, Record
 from jaxmeta.types import Info, Key, MetaLearner, MetaState
 
@@ -38,6 +40,7 @@ def fit(
     max_skipped: int = 10,
     debug: bool = False,
     progress: bool = True,
+    callback: Logger | Callable[[Metrics], None] | None = None,
 ) -> MetaState:
     """Meta-train: jitted chunks of updates, and between them what a host must do.
 
@@ -64,6 +67,9 @@ def fit(
         debug: check every operation of the compiled updates, slowly, and stop at the
             first that makes a NaN or divides by zero.
         progress: show a progress bar.
+        callback: called with each row of metrics, or a logger, such as
+            ``jm.loggers.tensorboard(directory)``. A row may come again when a run goes
+            on from a checkpoint. Of several processes the first one calls it.
 
     Returns:
         The state after ``num_updates``.
@@ -78,6 +84,7 @@ def fit(
             with a directory, the state before them is saved.
         Interrupted: a KeyboardInterrupt, if a signal asked to stop; the state is saved.
         checkify.JaxRuntimeError: what ``debug`` finds.
+        Exception: what ``callback`` raises; with a directory, the state is saved.
     """
     checks.typed_key(key)
     num_updates = checks.positive_int("num_updates", num_updates)
@@ -85,13 +92,15 @@ def fit(
     checkpoint_every = checks.positive_int("checkpoint_every", checkpoint_every)
     watch = Watch(key, learner, checks.positive_int("max_skipped", max_skipped))
     chunk = _CompiledTrain(key, skip_nonfinite(learner), debug)
-    if directory is None:
-        return _run(watch, chunk, num_updates, chunk_size, None, None, progress)
-    with (
-        Record(Path(directory), key, checkpoint_every) as record,
-        Interruptions() as asked,
-    ):
-        return _run(watch, chunk, num_updates, chunk_size, record, asked, progress)
+    run = partial(_run, watch, chunk, num_updates, chunk_size, progress)
+    with Feed(callback) as feed:
+        if directory is None:
+            return run(feed, None, None)
+        with (
+            Record(Path(directory), key, checkpoint_every) as record,
+            Interruptions() as asked,
+        ):
+            return run(feed, record, asked)
 
 
 def _run(
@@ -99,14 +108,17 @@ def _run(
     chunk: "_CompiledTrain",
     num_updates: int,
     chunk_size: int,
+    progress: bool,
+    feed: Feed,
     record: Record | None,
     interruptions: Interruptions | None,
-    progress: bool,
 ) -> MetaState:
     """From the last state that was saved to the end."""
     state = watch.learner.init(jax.random.fold_in(watch.key, _INIT))
+    metrics: Metrics = {}
     if record is not None:
         state = record.restore(state)
+        metrics = record.last
     _check_finite(state)
     # Every chunk gives its state's memory to the next; a new one may share leaves.
     state = jax.tree.map(jnp.copy, state)
@@ -116,6 +128,8 @@ def _run(
             f"num_updates: the run in this directory has made {step} updates already, "
             f"more than the {num_updates} asked for"
         )
+    if step < num_updates:
+        feed.start(step)
     with _progress_bar(progress and jax.process_index() == 0) as bar:
         row = bar.add_task("compiling", total=num_updates, completed=step)
         while step < num_updates:
@@ -126,11 +140,12 @@ def _run(
             state, info = jax.block_until_ready(chunk(state, size))
             seconds = time.perf_counter() - started
             step += size
-            metrics = _summarize(info, step, size, seconds, compile_seconds)
+            metrics = _summarize(info, step, size, seconds, compile_seconds, metrics)
             if record is not None:
                 record.write(metrics, state, is_last=step == num_updates)
             bar.update(row, completed=step, description=_describe(metrics))
-            stop = watch.problem(state, np.asarray(info[SKIPPED]))
+            problem = feed.write(metrics)
+            stop = watch.problem(state, np.asarray(info[SKIPPED])) or problem
             if stop is None and interruptions is not None:
                 stop = interruptions.stop(step, num_updates)
             if stop is not None:
@@ -193,9 +208,17 @@ class _CompiledTrain:
 
 
 def _summarize(
-    info: Info, step: int, size: int, seconds: float, compile_seconds: float
+    info: Info,
+    step: int,
+    size: int,
+    seconds: float,
+    compile_seconds: float,
+    before: Metrics,
 ) -> Metrics:
-    """Means over the updates of a chunk that count, as plain numbers and lists."""
+    """Means over the updates of a chunk that count, as plain numbers and lists.
+
+    Environment steps and seconds are counted on from those ``before``.
+    """
     info = jax.device_get(info)
     environment_steps = int(np.sum(info.pop("environment_steps"), dtype=np.int64))
     skipped = np.asarray(info.pop(SKIPPED)) > 0
@@ -205,8 +228,8 @@ def _summarize(
     }
     return {
         "step": step,
-        "environment_steps": environment_steps,
-        "wall_seconds": seconds + compile_seconds,
+        "environment_steps": environment_steps + before.get("environment_steps", 0),
+        "wall_seconds": seconds + compile_seconds + before.get("wall_seconds", 0.0),
         "compile_seconds": compile_seconds,
         "updates_per_second": size / seconds,
         "environment_steps_per_second": environment_steps / seconds,

@@ -27,6 +27,9 @@ class Record:
         key: of the run.
         checkpoint_every: updates between checkpoints.
 
+    Attributes:
+        last: the row of metrics of the last updates that are kept; empty at first.
+
     Raises:
         ValueError: if another process that still runs has it open.
     """
@@ -51,8 +54,8 @@ class Record:
         except BaseException:
             self._lock.release()
             raise
-        self._steps_before = self._seconds_before = 0
         self._saved = 0
+        self.last: Metrics = {}
 
     def _acquired(self) -> bool:
         """Whether the directory is ours, as the process that writes found."""
@@ -97,20 +100,11 @@ class Record:
         if self._writes:
             lines = [json.dumps(row) + "\n" for row in kept]
             files.write_text(self._path, "".join(lines))
-        if kept:
-            self._steps_before = kept[-1]["environment_steps"]
-            self._seconds_before = kept[-1]["wall_seconds"]
+        self.last = kept[-1] if kept else {}
         return state
 
     def write(self, metrics: Metrics, state: MetaState, *, is_last: bool) -> None:
         """Append a line of metrics; save the state if it is time to."""
-        self._steps_before += metrics["environment_steps"]
-        self._seconds_before += metrics["wall_seconds"]
-        metrics = {
-            **metrics,
-            "environment_steps": self._steps_before,
-            "wall_seconds": self._seconds_before,
-        }
         if self._writes:
             with self._path.open("a") as file:
                 file.write(json.dumps(metrics) + "\n")

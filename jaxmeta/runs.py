@@ -1,7 +1,8 @@
 """Runs of recipes: a directory with the settings, metrics, checkpoints and results.
 
 ``config.json`` says what the run is; ``metrics.jsonl`` and ``checkpoints/`` are those
-of ``fit``; ``result.json`` and ``curve.png`` are made at the end, or by ``evaluate``.
+of ``fit``; ``result.json``, ``curve.png`` and ``curve.json``, which holds what the
+picture shows, are made at the end, or by ``evaluate``.
 """
 
 import importlib.metadata
@@ -15,7 +16,7 @@ from typing import Any
 import jax
 
 import jaxmeta
-from jaxmeta import checks, files, plots, recipes, run_directory
+from jaxmeta import checks, files, loggers, plots, recipes, run_directory
 from jaxmeta.checkpoint import Checkpoints
 from jaxmeta.evaluation import adaptation_curves, bootstrap_interval
 from jaxmeta.fit import fit
@@ -38,6 +39,7 @@ def train(
     matmul_precision: str = "float32",
     debug: bool = False,
     progress: bool = True,
+    log: str | None = None,
 ) -> Result:
     """Train a recipe, or go on with it, then evaluate and plot it.
 
@@ -55,11 +57,13 @@ def train(
             is tensorfloat32.
         debug: as in ``fit``.
         progress: show a progress bar.
+        log: tensorboard or wandb, to log the metrics there too.
 
     Returns:
         What ``result.json`` holds.
 
     Raises:
+        ModuleNotFoundError: if what ``log`` needs is not installed.
         ValueError: if a number is out of range, if the directory belongs to another
             recipe or other settings, or if it holds files that are no run.
         FloatingPointError, Interrupted, checkify.JaxRuntimeError: as in ``fit``.
@@ -78,6 +82,7 @@ def train(
         "arguments": _plain(arguments),
         "matmul_precision": matmul_precision,
     }
+    logger = None if log is None else loggers.of_run(log, directory, config)
     run_directory.claim(directory, config)
     with jax.default_matmul_precision(matmul_precision):
         state = fit(
@@ -87,6 +92,7 @@ def train(
             directory=directory,
             debug=debug,
             progress=progress,
+            callback=logger,
         )
     return _finish(recipe, directory, config, experiment, state, key_test)
 
@@ -150,9 +156,20 @@ def load(directory: Path) -> plots.Run:
     """
     config = run_directory.config_of(directory)
     keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
-    result = run_directory.written(directory / "result.json", keys)
+    path = directory / "result.json"
+    if not path.exists():
+        raise ValueError(
+            f"{directory} holds no result yet: {path} does not exist; train it to its "
+            "end, or evaluate it"
+        )
+    result = run_directory.written(path, keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
-    return plots.Run(f"{config['recipe']} (seed {config['seed']})", rows, result)
+    settings = {
+        **config["arguments"],
+        "matmul_precision": config["matmul_precision"],
+        "num_updates": result.get("num_updates"),
+    }
+    return plots.Run(config["recipe"], rows, result, config["seed"], settings)
 
 
 def _warn_of_decay(arguments: dict[str, Any], num_updates: int) -> None:
@@ -199,7 +216,7 @@ def _finish(
         "optimum": None if optimum is None else list(optimum),
     }
     files.write_json(directory / "result.json", result)
-    files.write_bytes(directory / "curve.png", plots.draw([load(directory)]))
+    plots.save(plots.picture([load(directory)]), directory / "curve.png")
     return result
 
 

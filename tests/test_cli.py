@@ -67,6 +67,7 @@ def test_a_run_leaves_what_it_should(run):
         "checkpoints",
         "result.json",
         "curve.png",
+        "curve.json",
     }
     assert (run / "curve.png").read_bytes().startswith(b"\x89PNG")
     found = result(run)
@@ -133,14 +134,12 @@ def test_seeds_differ(run, tmp_path):
     assert result(tmp_path / "b")["adaptation_curve"] != result(run)["adaptation_curve"]
 
 
-def test_plot_draws_one_run_or_several(run, tmp_path, monkeypatch, capsys):
+def test_plot_draws_a_run_again_or_elsewhere(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     picture = (run / "curve.png").read_bytes()
     (run / "curve.png").unlink()
     jaxmeta("plot", run)
     assert (run / "curve.png").read_bytes() == picture
-    jaxmeta("plot", run, run)
-    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
     jaxmeta("plot", run, "--output", tmp_path / "other.png")
     assert (tmp_path / "other.png").exists()
     assert "other.png" in capsys.readouterr().out
@@ -289,6 +288,47 @@ def test_an_interrupt_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         jaxmeta("train", NAME, "--output", tmp_path / "a", *SMALL)
     assert error.value.code == 130
     assert "the same command again goes on" in capsys.readouterr().err
+
+
+def test_seeds_and_settings_are_compared_in_one_picture(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = {"a": (1, 0.1), "b": (2, 0.1), "c": (1, 0.2)}
+    for name, (seed, rate) in kinds.items():
+        shutil.copytree(run, tmp_path / name)
+        config = json.loads((run / "config.json").read_text())
+        config["arguments"]["inner_rate"] = rate
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({**config, "seed": seed})
+        )
+    jaxmeta("plot", *kinds)
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    data = json.loads((tmp_path / "comparison.json").read_text())
+    assert list(data["groups"]) == [
+        f"{NAME}, inner_rate=0.1 (2 seeds)",
+        f"{NAME}, inner_rate=0.2 (seed 1)",
+    ]
+    assert data["optima"] == [[-0.506] * 4]
+    alone = json.loads((run / "curve.json").read_text())["groups"]
+    assert (
+        alone[f"{NAME} (seed 0)"]["adaptation"]["value"]
+        == (result(run)["adaptation_curve"]["mean"])
+    )
+
+
+def test_no_picture_replaces_what_a_run_left(run, capsys):
+    before = result(run)
+    shown = fails(capsys, "plot", run, "--output", run / "result.png")
+    assert "holds something else" in shown
+    assert result(run) == before
+
+
+def test_a_directory_without_a_run_is_not_drawn(run, tmp_path, capsys):
+    assert "holds no run" in fails(capsys, "plot", run, tmp_path)
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert "holds no run" in fails(capsys, "plot", tmp_path)
+    shown = fails(capsys, "plot", run, run, "--output", tmp_path / "a.png")
+    assert "give each once" in shown
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.parametrize("output", ["a.pdf", "nowhere/a.png"])

@@ -65,7 +65,15 @@ LAYERS = [
         "diagnostics",
         "references",
     },
-    {"algorithms", "checkpoint", "record", "fit", "comparisons", "deployment"},
+    {
+        "algorithms",
+        "checkpoint",
+        "record",
+        "loggers",
+        "fit",
+        "comparisons",
+        "deployment",
+    },
     {"recipes"},
     {"plots", "run_directory", "runs", "transfer", "reports", "cli", "__main__"},
 ]

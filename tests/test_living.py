@@ -85,11 +85,9 @@ def test_what_an_experiment_traces_is_drawn(tmp_path):
     assert result["traces"] == ["number"]
     rows = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     metrics = [json.loads(row) for row in rows]
-    run = plots.Run("drawn (seed 0)", metrics, result)
-    panels = [
-        axes for axes in plots.picture([run]).axes if axes.get_ylabel() == "number"
-    ]
+    figure, _ = plots.picture([plots.Run("drawn", metrics, result)])
+    panels = [axes for axes in figure.axes if axes.get_ylabel() == "number"]
     (line,) = panels[0].lines
     np.testing.assert_allclose(line.get_ydata(), [row["number"] for row in metrics])
     plain = plots.Run("plain", metrics, {**result, "traces": []})
-    assert len(plots.picture([plain]).axes) == 2
+    assert len(plots.picture([plain]).figure.axes) == 2
