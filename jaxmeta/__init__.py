@@ -51,6 +51,7 @@ from jaxmeta.algorithms import (
     rl2,
     varibad,
 )
+from jaxmeta.continual import Continual, ContinualState, continual
 from jaxmeta.deployment import export_functions
 from jaxmeta.diagnosis import Diagnosis, diagnose
 from jaxmeta.evaluation import (
@@ -70,6 +71,8 @@ from jaxmeta.sharding import sharded, task_mesh
 __version__ = "0.1.0"
 
 __all__ = [
+    "Continual",
+    "ContinualState",
     "Diagnosis",
     "__version__",
     "adaptation",
@@ -80,6 +83,7 @@ __all__ = [
     "anil",
     "bootstrap_interval",
     "cavia",
+    "continual",
     "decoders",
     "diagnose",
     "diagnostics",

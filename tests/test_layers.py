@@ -60,6 +60,7 @@ LAYERS = [
         "life_curves",
         "recorded",
         "logged",
+        "continual",
         "evaluation",
         "diagnostics",
         "references",

@@ -115,7 +115,9 @@ class Slates(environment.Environment[SlateState, SlateParams]):
     def step_env(self, key, state, action, params):
         """Recommend a candidate."""
         reward = state.ratings[state.time, action]
-        state = state.replace(time=state.time + 1)
+        state = SlateState(
+            time=state.time + 1, slates=state.slates, ratings=state.ratings
+        )
         done = jnp.asarray(state.time >= self._num_interactions)
         return self.get_obs(state), state, reward, done, {}
 

@@ -190,7 +190,7 @@ def _strategy(
     """A policy that keeps the posterior, and chooses by it."""
     num_candidates, num_features = _slate_shape(environment)
     prior = LinearPrior(*(jnp.asarray(leaf, jnp.float32) for leaf in prior))
-    shapes = LinearPrior((num_features,), (num_features, num_features), ())
+    shapes = ((num_features,), (num_features, num_features), ())
     for name, leaf, shape in zip(prior._fields, prior, shapes, strict=True):
         if leaf.shape != shape:
             raise ValueError(

@@ -13,13 +13,13 @@ class _Moments(NamedTuple):
     """Sums over the rows of every task, in double precision.
 
     Attributes:
-        count: ``[U]``.
+        rows: ``[U]``, how many.
         square: ``[U, F, F]``, of ``x x^T``.
         cross: ``[U, F]``, of ``x y``.
         power: ``[U]``, of ``y^2``.
     """
 
-    count: np.ndarray
+    rows: np.ndarray
     square: np.ndarray
     cross: np.ndarray
     power: np.ndarray
@@ -102,7 +102,7 @@ def population_prior(
     ridge = checks.positive("ridge", ridge)
     users, features, rewards = _checked(users, features, rewards)
     moments = _moments(users, features, rewards)
-    if moments.count.size < 2:
+    if moments.rows.size < 2:
         raise ValueError(
             "users: a prior over tasks needs the rows of two or more, got one"
         )
@@ -119,7 +119,7 @@ def population_prior(
         mean = centres.mean(0)
         away = centres - mean
         covariance = (
-            spreads.mean(0) + away.T @ away / moments.count.size + ridge * np.eye(size)
+            spreads.mean(0) + away.T @ away / moments.rows.size + ridge * np.eye(size)
         )
         second = spreads + centres[:, :, None] * centres[:, None, :]
         residual = (
@@ -127,7 +127,7 @@ def population_prior(
             - 2.0 * np.einsum("uf,uf->u", centres, moments.cross)
             + np.einsum("ufg,ufg->u", second, moments.square)
         )
-        noise = float(residual.sum() / moments.count.sum()) + ridge
+        noise = float(residual.sum() / moments.rows.sum()) + ridge
     return LinearPrior(
         *(jnp.asarray(leaf, jnp.float32) for leaf in (mean, covariance, noise))
     )

@@ -46,11 +46,12 @@ def slate_regrets(
     checks.typed_key(key)
     num_tasks = checks.positive_int("num_tasks", num_tasks)
     environment = tasks.environment
+    state = None
     if isinstance(environment, Environment):
         state = jax.eval_shape(
             lambda k: environment.reset(k, tasks.sample(k))[0], jax.random.key(0)
         )
-    if not isinstance(environment, Environment) or not isinstance(state, SlateState):
+    if not isinstance(state, SlateState):
         raise ValueError(
             f"tasks: those of {environment.name} offer no slates of known ratings; use "
             "tasks.from_ratings"
