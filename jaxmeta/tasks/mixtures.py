@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,8 @@ class _Interface(NamedTuple):
     @property
     def num_actions(self) -> int:
         """The most actions, or dimensions of an action."""
-        return max(_num_actions(environment) for environment in self.environments)
+        found = [one.action for one in self.environments]
+        return max(one.n if self.discrete else one.shape[0] for one in found)
 
     @property
     def mask_start(self) -> int:
@@ -118,11 +119,11 @@ def mixture(
     if not any(shares):
         raise ValueError(f"weights must not all be zero, got {weights!r}")
     interface = _Interface(
-        tuple(one.environment for one in distributions),
+        tuple(cast(Environment, one.environment) for one in distributions),
         _numbers("reward_scales", reward_scales, names),
         tell_domain,
     )
-    logits = jnp.log(jnp.asarray([share / sum(shares) for share in shares]))
+    logits = jnp.log(jnp.asarray([share / max(shares) for share in shares]))
     fillers = tuple(one.sample(jax.random.key(0)) for one in distributions)
 
     def sample(key: Key) -> MixtureTask:
@@ -135,12 +136,10 @@ def mixture(
         ]
         return MixtureTask(domain, tuple(drawn))
 
-    return TaskDistribution(_environment(interface, names, fillers), sample)
+    return TaskDistribution(_environment(interface, fillers), sample)
 
 
-def _environment(
-    interface: _Interface, names: tuple[str, ...], fillers: tuple[Any, ...]
-) -> Environment:
+def _environment(interface: _Interface, fillers: tuple[Any, ...]) -> Environment:
     environments = interface.environments
     blank = tuple(
         trees.strong_types(environment.reset(jax.random.key(0), filler)[0])
@@ -184,9 +183,9 @@ def _environment(
             task.domain, steps, key, state, action, task
         ),
         observation=jax.ShapeDtypeStruct((interface.size,), jnp.float32),
-        action=_action_space(interface, names),
+        action=_action_space(interface),
         horizon=max(environment.horizon for environment in environments),
-        name=f"mixture of {', '.join(names)}",
+        name=f"mixture of {', '.join(one.name for one in environments)}",
     )
 
 
@@ -214,18 +213,9 @@ def _narrowed(interface: _Interface, index: int, action: jax.Array) -> jax.Array
     return action[: space.shape[0]].astype(space.dtype)
 
 
-def _action_space(interface: _Interface, names: tuple[str, ...]) -> Any:
+def _action_space(interface: _Interface) -> Any:
     """The space of the actions of all domains."""
     found = [environment.action for environment in interface.environments]
-    kinds = [isinstance(space, spaces.Discrete) for space in found]
-    if any(kinds) and not all(kinds):
-        told = ", ".join(
-            f"{name}: {space}" for name, space in zip(names, found, strict=True)
-        )
-        raise ValueError(
-            "components must all have discrete actions or all continuous ones, got "
-            f"{told}"
-        )
     count = interface.num_actions
     if interface.discrete:
         start = interface.mask_start
@@ -237,13 +227,8 @@ def _action_space(interface: _Interface, names: tuple[str, ...]) -> Any:
         size = space.shape[0]
         low[:size] = np.minimum(low[:size], np.asarray(space.low))
         high[:size] = np.maximum(high[:size], np.asarray(space.high))
-    ends = (jnp.asarray(end, jnp.float32) for end in (low, high))
-    return spaces.Box(*ends, (count,), jnp.float32)
-
-
-def _num_actions(environment: Environment) -> int:
-    space = environment.action
-    return space.n if isinstance(space, spaces.Discrete) else space.shape[0]
+    ends = jnp.asarray([low, high], jnp.float32)
+    return spaces.Box(ends[0], ends[1], (count,), jnp.float32)
 
 
 def _components(
@@ -272,6 +257,13 @@ def _components(
                 f"components[{name!r}]: {one.environment.name} is a Dataset, not an "
                 "environment"
             )
+    found = {name: one.environment.action for name, one in named.items()}
+    if len({isinstance(space, spaces.Discrete) for space in found.values()}) > 1:
+        told = ", ".join(f"{name}: {space}" for name, space in found.items())
+        raise ValueError(
+            "components must all have discrete actions or all continuous ones, got "
+            f"{told}"
+        )
     return tuple(named), tuple(named.values())
 
 
