@@ -216,6 +216,19 @@ def test_directions_and_goals_are_drawn_as_documented(mujoco, key):
     assert 1.9 < goals.max() <= 2.0
 
 
+def test_a_body_may_be_made_while_jax_traces(mujoco):
+    made = []
+
+    @jax.eval_shape
+    def traced():
+        made.append(locomotion.Walker())
+        return jnp.zeros(())
+
+    del traced
+    assert made[0].physics.field("qpos0")[1] == 1.25
+    assert made[0].physics.seconds_per_step == 0.008
+
+
 def test_a_free_body_turns_as_in_c(mujoco):
     """The place and the quaternion of a free joint, after a turn of 1.2 rad."""
     model = mujoco.MjModel.from_xml_path(models("ant"))

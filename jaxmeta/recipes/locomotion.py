@@ -205,7 +205,7 @@ RECIPES = (
         num_test_tasks=40,
         published={"MAML (Finn et al., 2017)": (-50.7, 293.2, 313.5, 315.7)},
         optimum=None,
-        expected_time="",
+        expected_time="on a GPU; see benchmarks/locomotion.py",
     ),
     Recipe(
         name="maml-halfcheetah-velocity",
@@ -217,6 +217,6 @@ RECIPES = (
         num_test_tasks=40,
         published={},
         optimum=None,
-        expected_time="",
+        expected_time="on a GPU; see benchmarks/locomotion.py",
     ),
 )
