@@ -119,7 +119,7 @@ def test_an_ant_in_the_air_moves_as_in_c(mujoco):
     model = mujoco.MjModel.from_xml_path(models("ant"))
     model.qpos0[2] = 30.0
     *before, action, position, velocity = played(
-        mujoco, model, frame_skip=5, num_steps=50
+        mujoco, model, frame_skip=5, num_steps=40
     )
     ant = locomotion.AntDirection()
     after = jax.jit(jax.vmap(ant.physics.step))(Motion(*before), action)
