@@ -15,7 +15,6 @@ from jaxmeta.algorithms.promp import ProMPState
 from jaxmeta.environments import locomotion
 from jaxmeta.types import Experience
 
-
 # The physics of a body takes long to trace; its first recipe stands for both.
 TRACED = [
     pytest.param(name, marks=pytest.mark.slow)
