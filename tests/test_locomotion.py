@@ -119,7 +119,7 @@ def test_an_ant_in_the_air_moves_as_in_c(mujoco):
     model = mujoco.MjModel.from_xml_path(models("ant"))
     model.qpos0[2] = 30.0
     *before, action, position, velocity = played(
-        mujoco, model, frame_skip=5, num_steps=50
+        mujoco, model, frame_skip=5, num_steps=40
     )
     ant = locomotion.AntDirection()
     after = jax.jit(jax.vmap(ant.physics.step))(Motion(*before), action)
@@ -214,6 +214,18 @@ def test_directions_and_goals_are_drawn_as_documented(mujoco, key):
     assert goals.shape == (400, 2)
     assert -2.0 <= goals.min() < -1.9
     assert 1.9 < goals.max() <= 2.0
+
+
+def test_a_body_may_be_made_while_jax_traces(mujoco):
+    made = []
+
+    def trace():
+        made.append(locomotion.Walker())
+        return jnp.zeros(())
+
+    jax.eval_shape(trace)
+    assert made[0].physics.field("qpos0")[1] == 1.25
+    assert made[0].physics.seconds_per_step == 0.008
 
 
 def test_a_free_body_turns_as_in_c(mujoco):
