@@ -8,6 +8,7 @@ with the numbers they rest on, and a picture of one of each.
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import harness
@@ -20,7 +21,7 @@ from jaxmeta import diagnosis_files, files
 from jaxmeta.environments import BernoulliBandit, Navigation2D
 
 NAVIGATION_UPDATES, BANDIT_UPDATES = 200, 100
-HORIZON = 20  # of navigation, a fifth of the usual; five steps reach any goal
+NUM_TEST_EPISODES = 40  # of navigation, for every way to learn; 10 in training
 
 
 class Case(NamedTuple):
@@ -31,6 +32,7 @@ class Case(NamedTuple):
         verdict: the right one.
         learner: to meta-train.
         tasks: the distribution.
+        test_learner: how it adapts to held-out tasks.
         num_updates: meta-updates.
         optimum: the best possible return after adaptation.
     """
@@ -39,6 +41,7 @@ class Case(NamedTuple):
     verdict: str
     learner: Any
     tasks: Any
+    test_learner: Any
     num_updates: int
     optimum: float
 
@@ -64,28 +67,29 @@ def bandit(num_arms: int, num_pulls: int, why: str, verdict: str) -> Case:
         advantage=jm.advantages.linear_baseline(discount=1.0),
         rematerialize=False,
     )
-    return Case(why, verdict, learner, tasks, BANDIT_UPDATES, 1.0)
+    return Case(why, verdict, learner, tasks, learner, BANDIT_UPDATES, 1.0)
 
 
 def navigation(goal: Any, optimum: float, why: str, verdict: str) -> Case:
     """A goal in the plane, drawn for each task or the same for all."""
     tasks = jm.tasks.from_gymnax(
-        Navigation2D(), params={"goal": goal, "action_scale": 0.1}, horizon=HORIZON
+        Navigation2D(), params={"goal": goal, "action_scale": 0.1}, horizon=100
     )
     decay = optax.cosine_decay_schedule(4e-3, NAVIGATION_UPDATES, alpha=0.02)
-    learner = jm.maml(
+    learner = partial(
+        jm.maml,
         tasks,
         jm.policies.mlp(tasks.environment, hidden=(48, 48), initial_std=0.8),
         inner_optimizer=optax.sgd(0.1),
         outer_optimizer=optax.adam(decay),
         num_tasks=20,
         num_updates=1,
-        num_episodes=20,
         advantage=jm.advantages.linear_baseline(),
         inner_advantage=jm.advantages.linear_baseline(discount=0.98, normalize=True),
         rematerialize=False,
     )
-    return Case(why, verdict, learner, tasks, NAVIGATION_UPDATES, optimum)
+    trained, tested = (learner(num_episodes=n) for n in (10, NUM_TEST_EPISODES))
+    return Case(why, verdict, trained, tasks, tested, NAVIGATION_UPDATES, optimum)
 
 
 def steps_to(goal: Any) -> float:
@@ -144,6 +148,7 @@ def measure(name: str, case: Case, num_seeds: int) -> dict[str, Any]:
             case.learner,
             case.tasks,
             num_updates=case.num_updates,
+            test_learner=case.test_learner,
             num_tasks=100,
             num_tuning_tasks=100,  # as many: one program tunes and tests
             optimum=case.optimum,

@@ -49,8 +49,13 @@ def written(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """Read a JSON file that a run wrote, and say so if it is none.
 
     Raises:
-        ValueError: if it lacks one of the keys.
+        ValueError: if it is not there, or lacks one of the keys.
     """
+    if not path.exists():
+        raise ValueError(
+            f"{path.parent} holds no {path.stem} yet: {path} does not exist; train the "
+            "run to its end, or evaluate it"
+        )
     found = files.read_json(path)
     if not isinstance(found, dict) or not set(keys) <= set(found):
         raise ValueError(f"{path} was not written by a run: it lacks one of {keys}")

@@ -156,13 +156,7 @@ def load(directory: Path) -> plots.Run:
     """
     config = run_directory.config_of(directory)
     keys = ("adaptation_curve", "mode_adaptation_curve", "published", "optimum")
-    path = directory / "result.json"
-    if not path.exists():
-        raise ValueError(
-            f"{directory} holds no result yet: {path} does not exist; train it to its "
-            "end, or evaluate it"
-        )
-    result = run_directory.written(path, keys)
+    result = run_directory.written(directory / "result.json", keys)
     rows = files.read_json_lines(directory / "metrics.jsonl")
     settings = {
         **config["arguments"],
