@@ -145,8 +145,10 @@ def central_differences(function, x, step=1e-5):
 
 @pytest.mark.parametrize(
     ("tasks", "name"),
-    [(DISCRETE, "sgd"), (CONTINUOUS, "adam")],
-    ids=["discrete-sgd", "continuous-adam"],
+    [
+        pytest.param(DISCRETE, "sgd", id="discrete-sgd"),
+        pytest.param(CONTINUOUS, "adam", id="continuous-adam", marks=pytest.mark.slow),
+    ],
 )
 def test_the_meta_gradient_equals_central_differences(tasks, name, key):
     """K = 3, in float64, on recorded data; the first-order one must differ."""
@@ -173,6 +175,7 @@ def test_the_meta_gradient_equals_central_differences(tasks, name, key):
     assert np.linalg.norm(approximate - numeric) / scale > 1e-2
 
 
+@pytest.mark.slow
 def test_rematerialization_changes_memory_not_gradients(key):
     learner = learner_on(CONTINUOUS, num_updates=6)
     meta_params, experience = collected(CONTINUOUS, learner, key)

@@ -78,6 +78,7 @@ def test_agents_at_a_time_change_nothing(key):
     np.testing.assert_allclose(*curves, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [agents.a2c, agents.ppo])
 def test_known_rules_learn(make, key):
     """Where the action that pays is always the same, in each task another."""

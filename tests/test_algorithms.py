@@ -198,11 +198,15 @@ def made(name):
 
 # The same method with another estimator, which has tests of its own.
 VARIANTS = [name for name in LEARNERS if " " in name]
+# Put together as another is, which is among the fast ones, and long to compile.
+LIKE_OTHERS = ["promp", "metagradient", "emaml", "cavia", "learned_optimizer"]
 
 
 @pytest.fixture(
     params=[
-        pytest.param(name, marks=pytest.mark.slow) if name in VARIANTS else name
+        pytest.param(name, marks=pytest.mark.slow)
+        if name in VARIANTS + LIKE_OTHERS
+        else name
         for name in LEARNERS
     ]
 )
@@ -270,7 +274,7 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
 
 
 # One of each way a method is put together; the others are among the slow tests.
-OF_A_KIND = {"maml", "imaml", "es_maml", "rl2", "pearl", "lpg"}
+OF_A_KIND = {"maml", "imaml", "es_maml", "rl2"}
 
 
 of_each_kind = pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def test_a_run_leaves_what_it_should(run):
     assert found["optimum"] == [-0.506] * 4
 
 
+@pytest.mark.slow
 def test_training_again_changes_nothing(run, capsys):
     before = result(run)
     jaxmeta("train", NAME, "--output", run, *SMALL)
@@ -129,6 +130,7 @@ def test_training_can_be_continued(run, tmp_path):
     assert [json.loads(row)["step"] for row in rows] == [3, 5]
 
 
+@pytest.mark.slow
 def test_seeds_differ(run, tmp_path):
     jaxmeta("train", NAME, "--output", tmp_path / "b", "--seed=1", *SMALL)
     assert result(tmp_path / "b")["adaptation_curve"] != result(run)["adaptation_curve"]
@@ -215,6 +217,7 @@ def test_a_directory_of_other_files_is_refused(tmp_path, capsys):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_the_default_directory_tells_recipe_and_seed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     jaxmeta("train", NAME, "--seed=3", *SMALL)
@@ -262,6 +265,7 @@ def test_a_run_trains_and_is_tested_at_its_precision(run, tmp_path, monkeypatch)
     assert asked == ["tensorfloat32"] * 2 + ["bfloat16"]
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_precisions_goes_on(run, tmp_path):
     shutil.copytree(run, tmp_path / "old")
     path = tmp_path / "old" / "config.json"

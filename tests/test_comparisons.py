@@ -27,6 +27,7 @@ def a2c(distribution, rates):
     return Kind(made, {"rate": rates})
 
 
+@pytest.mark.slow
 def test_the_rate_by_which_agents_learn_is_chosen(key):
     distribution = jm.tasks.bernoulli_bandit(2, horizon=1)
     kind = a2c(distribution, (1e-6, 0.3, 1e-5))

@@ -82,6 +82,7 @@ print(events.count("/jax/compilation_cache/cache_hits"))
 """
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_was_compiled(home, monkeypatch):
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
 

@@ -175,6 +175,7 @@ def recorded_episode(number, length=9):
     }
 
 
+@pytest.mark.slow
 def test_its_memory_lasts(tmp_path, key):
     tasks = jm.tasks.bernoulli_bandit(3, horizon=4)
     policy = policies.recurrent(tasks.environment, core=policies.gru(5))

@@ -37,6 +37,7 @@ def proximal(**options):
     return inner.descent(POLICY.init, lambda _: loss, optax.adam(0.1), **options)
 
 
+@pytest.mark.slow
 def test_epochs_are_steps_on_the_same_batch(key):
     """PPO without minibatches, against optax in a loop."""
     agent = proximal(num_epochs=3)

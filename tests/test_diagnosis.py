@@ -236,6 +236,7 @@ def unrelated():
     return diagnosed(bandits(5), 20)
 
 
+@pytest.mark.slow
 def test_nothing_is_shared_by_unrelated_bandits(unrelated):
     """From scratch all but 0.8^20 of the tasks are solved, which none can exceed."""
     assert unrelated.verdict == verdict.TOO_LITTLE, unrelated.words

@@ -153,6 +153,7 @@ def on_the_probe(key, learner, reference, num_batches=10, **options):
     )
 
 
+@pytest.mark.slow
 def test_an_estimator_against_itself(key):
     result = on_the_probe(key, maml("lvc"), maml("lvc"), num_tasks=5)
     np.testing.assert_allclose(result.bias, 0.0, atol=1e-5)

@@ -37,6 +37,7 @@ def test_errors_are_zero_after_the_choice_and_tell_its_worth(discount, key):
     np.testing.assert_allclose(batch.reward @ powers, worth[chosen], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outer_critic", "low", "high"), [(1, 0.97, 1), (0, 0.9, 0.93)]
 )

@@ -44,6 +44,7 @@ def test_every_loss_has_the_same_gradient_where_it_acted():
         np.testing.assert_allclose(other, first, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_loaded_dice_runs_from_the_likelihood_ratio_to_dice():
     batch = batch_of(PARAMS, ACTIONS, REWARDS)
     policy, advantage = table_policy(), baselined()
@@ -63,6 +64,7 @@ def test_loaded_dice_runs_from_the_likelihood_ratio_to_dice():
     np.testing.assert_allclose(middle, (loaded(0.0) + loaded(1.0)) / 2, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dice_credits_no_episode_with_the_actions_of_another():
     """A rollout of two episodes has the Hessian of the two apart."""
     policy, advantage = table_policy(), advantages.reward_to_go(discount=1.0)

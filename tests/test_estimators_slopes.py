@@ -83,6 +83,7 @@ def test_slopes_on_a_bandit():
         assert slope(sizes, spreads) == pytest.approx(exponent, abs=0.05), name
 
 
+@pytest.mark.slow
 def test_slopes_on_decision_problems():
     """Of means by definition, which ``test_estimators_exact`` holds the code to.
 

@@ -43,6 +43,7 @@ def test_sampled_and_mode_returns_are_those_of_the_policy(key):
     np.testing.assert_allclose(curve.mean(0), 2.5, atol=5 * error)
 
 
+@pytest.mark.slow
 def test_the_mode_is_without_exploration(key):
     """A policy that mostly matches: sampled it errs, its mode never does."""
     learner = solved_learner()

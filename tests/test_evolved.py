@@ -76,6 +76,7 @@ def test_agents_whose_drift_is_that_of_clipping_are_ppo(key):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_learned_optimizer_counts_the_steps_of_a_life_and_clips_gradients(key):
     """Two epochs of two minibatches; and none of it sees a gradient that is longer."""
 

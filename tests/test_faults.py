@@ -243,6 +243,7 @@ def test_params_that_are_not_finite_from_the_start(tmp_path):
     assert not (tmp_path / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_observations_that_are_infinite():
     class Endless(MatchProbe):
         def get_obs(self, *arguments, **options):

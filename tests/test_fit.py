@@ -48,6 +48,7 @@ def whole(tmp_path_factory):
     return directory, run(directory, 20)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_as_train(whole):
     start = learner().init(jax.random.fold_in(KEY, np.uint32(2**32 - 1)))
     state, _ = jax.jit(lambda s: jm.train(KEY, learner(), s, 20))(start)
@@ -100,7 +101,8 @@ def test_a_finished_run_returns_its_state(whole):
     assert rows(whole[0]) == before
 
 
-@pytest.mark.parametrize("num_kills", [2, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_kills", [2, 50])
 def test_killed_at_random_moments_it_ends_in_the_same_bits(num_kills, tmp_path):
     """SIGKILL while it starts, compiles, computes or writes, and go on."""
     num_updates, rng = 45 * num_kills, random.Random(0)

@@ -55,12 +55,14 @@ def test_an_update_that_is_not_finite_changes_nothing_but_the_step(value, key):
     assert np.any(before != now)
 
 
+@pytest.mark.slow
 def test_a_learner_that_is_guarded_already_is_counted_all_the_same():
     guarded = jm.skip_nonfinite(poisoned(range(100)))
     with pytest.raises(FloatingPointError, match="4 of them in a row"):
         fit(KEY, guarded, 40, chunk_size=4, max_skipped=3, progress=False)
 
 
+@pytest.mark.slow
 def test_where_all_is_finite_the_guard_changes_no_bit(key):
     one = learner()
 
@@ -70,6 +72,7 @@ def test_where_all_is_finite_the_guard_changes_no_bit(key):
     assert_same_bits(trained(one), trained(jm.skip_nonfinite(one)))
 
 
+@pytest.mark.slow
 def test_what_was_never_finite_does_not_count(key):
     """A bound kept in the state of an environment, say."""
     one = learner()

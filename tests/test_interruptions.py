@@ -34,7 +34,9 @@ def stopping_at(step, number):
     return one._replace(update=update)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_signal_lets_the_chunk_end_and_saves_it(number, tmp_path, capfd):
     before = signal.getsignal(number)
     options = {"chunk_size": 3, "directory": tmp_path, "progress": False}
@@ -114,6 +116,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_costs_nothing_that_was_saved(tmp_path):
     """Stood in for by a limit on the size of a file, which the metrics reach."""
     directory = tmp_path / "run"

@@ -69,6 +69,7 @@ def test_the_temperature_rises_where_the_entropy_is_too_low(key):
     np.testing.assert_allclose(slope(None), slope(float(np.log(2) - 1)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_encoder_learns_from_critics_and_divergence(key):
     networks, params, others, step = parts()
     item = jax.tree.map(lambda x: jnp.broadcast_to(x, (3, 4, *x.shape)), step)

@@ -190,6 +190,7 @@ def batch_of(key, length=6):
     return act(jax.random.split(key, 4))
 
 
+@pytest.mark.slow
 def test_truncated_backpropagation_through_its_steps_is_exact():
     """By central differences, along directions at random, with the same noise."""
     with jax.enable_x64(True):

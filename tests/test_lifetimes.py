@@ -75,6 +75,7 @@ def test_agents_die_at_their_age_and_others_live_on(key):
         assert np.all(after.scores.running[np.asarray(dies)] == 0)
 
 
+@pytest.mark.slow
 def test_new_agents_get_new_tasks(key):
     learner = made(num_lifetimes=64, lifetime=2)
     state = learner.init(key)
@@ -112,6 +113,7 @@ def test_the_experience_starts_from_the_agent_of_before(key):
     jax.tree.map(np.testing.assert_array_equal, info["experience"].initial, agents)
 
 
+@pytest.mark.slow
 def test_returns_are_those_of_the_episodes_that_ended_last(key):
     """Counted by hand from the rewards, through three windows."""
     parts = {"environment": TASKS.environment, "policy": POLICY, "inner": COUNTING}
@@ -152,6 +154,7 @@ def test_what_is_not_judged_acts_no_more_than_it_learns(key):
     np.testing.assert_array_equal(after.rollouts.environment_state.time, 12 % HORIZON)
 
 
+@pytest.mark.slow
 def test_the_size_of_a_batch_of_lifetimes_changes_nothing(key):
     policy = policies.mlp(TASKS.environment, hidden=(4,), critic=True)
 

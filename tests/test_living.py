@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import jaxmeta as jm
 from jaxmeta import outer, plots, policies, runs
@@ -65,6 +66,7 @@ def test_every_agent_is_tested_in_its_own_task(key):
         np.testing.assert_array_equal(returns[:, 0], expected)
 
 
+@pytest.mark.slow
 def test_what_an_experiment_traces_is_drawn(tmp_path):
     """Its numbers, in panels of their own."""
 

@@ -68,6 +68,7 @@ def test_a_new_rule_hardly_moves_an_agent(key):
     assert 0 < jnp.abs(gains).max() < 0.03
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_no_termination(key):
     """The rule is told of a discount of zero where there is nothing more to come."""
 

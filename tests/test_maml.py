@@ -89,6 +89,7 @@ def test_rollouts_may_be_short_only_where_no_loss_needs_an_episode():
             make(*losses)
 
 
+@pytest.mark.slow
 def test_weights_on_every_step_add_up_the_losses_after_each(key):
     """The meta-gradient of each weighting is that of losses written out here."""
     weights = jnp.array([0.25, 2.0])
@@ -128,6 +129,7 @@ def test_weights_on_every_step_add_up_the_losses_after_each(key):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_the_weight_on_the_last_step_is_the_default(key):
     last = gradient_based(jm.maml, outer_loss_weights=(0.0, 1.0))
     plain = gradient_based(jm.maml)
@@ -147,6 +149,7 @@ def test_no_more_weights_than_updates():
             gradient_based(jm.maml, outer_loss_weights=weights)
 
 
+@pytest.mark.slow
 def test_a_critic_is_trained_by_maml(key):
     """With a critic that bootstraps, rollouts may be shorter than an episode."""
     policy = jm.policies.mlp(TASKS.environment, hidden=(8,), critic=True)
@@ -196,7 +199,7 @@ PROBES = {
     ("name", "estimator"),
     [
         ("match", "lvc"),
-        ("match", "first_order"),
+        pytest.param("match", "first_order", marks=pytest.mark.slow),
         pytest.param("delayed", "lvc", marks=pytest.mark.slow),
         ("target", "lvc"),
     ],

@@ -51,6 +51,7 @@ def persistent(agent):
     return outer.evolution(objectives.lifetime_reward(), optax.adam(0.01), sigma=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outer_learner", "options"),
     [

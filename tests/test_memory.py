@@ -178,7 +178,9 @@ def test_the_linear_recurrence_is_its_sum(key):
     np.testing.assert_allclose(carry[0], (powers * entering).sum(0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["gru", "lru", "attention", "snail"])
+@pytest.mark.parametrize(
+    "name", ["gru", "lru", "attention", pytest.param("snail", marks=pytest.mark.slow)]
+)
 def test_a_policy_acts_as_it_learns(name, key):
     """And its memory is reset by nothing but the start of a trial."""
     tasks = jm.tasks.bernoulli_bandit(3, horizon=4)

@@ -88,7 +88,7 @@ VARIANTS = {
 }
 
 
-LONG = {"adam", "clipped", "linear baseline"}  # left to the long run
+LONG = {"adam", "clipped", "linear baseline", "three updates"}  # left to the long run
 OUTER = losses.policy_gradient(
     POLICY,
     advantages.value_baseline(discount=0.99, trace_decay=0.95),
@@ -224,6 +224,7 @@ def test_first_order_adds_up_what_each_update_does_by_itself(key):
     np.testing.assert_allclose(gradients[2, True], total, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_nothing_to_learn_from_leaves_finite_numbers(key):
     """All rewards are zero, so normalized advantages have no spread to divide by."""
     tasks = jm.tasks.from_gymnax(
@@ -255,6 +256,7 @@ def unvalued(output, carry):
     return output._replace(value=jnp.zeros(())), carry
 
 
+@pytest.mark.slow
 def test_learners_can_be_made_inside_a_program(key):
     """So that numbers of all kinds can be mapped over."""
 
@@ -296,6 +298,7 @@ def test_the_agent_does_not_see_the_outer_critic(key):
     assert info["critic_gradient_norm"] > 0
 
 
+@pytest.mark.slow
 def test_the_outer_critic_learns_the_outer_discount(key):
     """A random agent gets one half a step, so .5 / (1 - .9) = 5 at a discount of .9.
 

@@ -33,6 +33,7 @@ def updated():
     return made, key, before, after, info
 
 
+@pytest.mark.slow
 def test_the_replay_holds_every_step_of_the_newest_tasks():
     made, key, before, after, _ = updated()
     ring = after.outer_state.replay
@@ -187,6 +188,7 @@ def test_policies_it_cannot_train_are_refused(make, message):
         learner(make())
 
 
+@pytest.mark.slow
 def test_the_whole_state_can_be_donated(key):
     made = learner()
     update = jax.jit(made.update, donate_argnums=1)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from small_pearl import TASKS, learner
 
 from jaxmeta import adaptation, inner
@@ -58,6 +59,7 @@ def test_factors_of_weight_zero_do_not_count_and_no_factors_are_the_prior(key):
         np.testing.assert_array_equal(product.gaussian().log_std, np.zeros(4))
 
 
+@pytest.mark.slow
 def test_an_agent_acts_on_draws_of_all_that_it_has_seen(key):
     """The latent after two batches is a draw from the product of both."""
 

@@ -15,10 +15,10 @@ from jaxmeta.algorithms.promp import ProMPState
 from jaxmeta.environments import locomotion
 from jaxmeta.types import Experience
 
-# The physics of a body takes long to trace; its first recipe stands for both.
+# The physics of a body takes long to trace.
 TRACED = [
     pytest.param(name, marks=pytest.mark.slow)
-    if name == "maml-halfcheetah-velocity"
+    if name.startswith("maml-halfcheetah")
     else name
     for name in recipes.RECIPES
 ]
@@ -98,6 +98,7 @@ def test_evolution_estimates_the_gradient_of_the_smoothed_objective(key):
     assert np.abs(proposals[0] - proposals[1]).min() > 0
 
 
+@pytest.mark.slow
 def test_promp_adapts_its_kl_coefficients(key):
     """They halve where the policies hardly moved, and double where they moved far."""
     for rate, factor in ((1e-6, 0.5), (0.3, 2.0)):

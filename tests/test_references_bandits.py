@@ -166,6 +166,7 @@ def properties(key, distribution):
     )
 
 
+@pytest.mark.slow
 def test_thompson_plays_arms_as_often_as_they_are_best(key):
     """The second history has equal arms, which an optimistic floor makes tie."""
     for history in ([(0, 1), (1, 0), (2, 1), (2, 0), (2, 1)], [(0, 1), (0, 0)]):
@@ -200,6 +201,7 @@ def test_the_learner_evaluates_and_does_not_learn(key):
     assert sampled.shape == mode.shape == (8, 1)
 
 
+@pytest.mark.slow
 def test_a_trial_of_two_episodes_is_one_of_twice_the_pulls(key):
     """Counts last over the episodes of a trial."""
     short, long = (jm.tasks.bernoulli_bandit(3, horizon=n) for n in (5, 10))

@@ -57,6 +57,7 @@ def test_gridnavi():
     assert references.gridnavi_random() == pytest.approx(-1.16, abs=0.01)
 
 
+@pytest.mark.slow
 def test_posterior_sampling_in_gridnavi(key):
     """The published means are simulated too: their error is taken to be 0.01."""
     tasks = jm.tasks.gridnavi()

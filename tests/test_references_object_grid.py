@@ -128,6 +128,7 @@ def test_losses_are_avoided_unless_they_are_in_the_way(key):
         np.testing.assert_allclose(value, 1.0, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "num_episodes"),
     [

@@ -127,6 +127,7 @@ def test_the_posterior_is_the_conjugate_one():
     np.testing.assert_allclose(transitions[2, 0], [2 / 4, 1 / 4, 1 / 4], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_much_data_every_strategy_plans_the_optimum(key):
     small = jm.tasks.tabular_mdp(num_states=3, num_actions=2, horizon=3)
     transitions, rewards = random_mdp(3, num_states=3)

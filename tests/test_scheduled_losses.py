@@ -43,6 +43,7 @@ def test_each_update_has_its_number(key):
         assert info["weight"] == 10.0**update
 
 
+@pytest.mark.slow
 def test_a_constant_schedule_is_the_loss_itself(key):
     schedule = optax.constant_schedule(0.3)
     learned = []

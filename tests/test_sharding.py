@@ -80,6 +80,7 @@ def test_the_number_of_devices_changes_no_result(name, counts):
             assert one["collectives"] == {"all-reduce": METHODS[name]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "devices"),
     [
@@ -123,6 +124,7 @@ def test_on_one_device_nothing_changes(key):
     jax.tree.map(np.testing.assert_array_equal, *ends)
 
 
+@pytest.mark.slow
 def test_tasks_that_cannot_be_shared_out_are_refused():
     process = started("uneven", devices=4)
     out, errors = process.communicate(timeout=300)

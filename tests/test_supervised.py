@@ -262,6 +262,7 @@ def test_the_meta_gradient_equals_central_differences(tasks, key):
 # Learning.
 
 
+@pytest.mark.slow
 def test_maml_learns_sinusoids(key):
     """A mean-predictor's error is 3.1; after one step from ten examples, below 1.3."""
     learner = maml(

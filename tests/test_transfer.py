@@ -56,6 +56,7 @@ def gridworld_optimum():
     return [float(grid_levels.held_out(distribution)[1].mean())] * 11
 
 
+@pytest.mark.slow
 def test_a_rule_is_taken_to_another_environment(run, capsys, monkeypatch):
     monkeypatch.setattr(transfer, "ENTROPY_COEFFICIENTS", (0.01,))  # less to compile
     monkeypatch.setitem(gridworld.AGENT_GRID, "reward_scale", (0.1,))

@@ -175,6 +175,7 @@ def test_every_step_improves_within_the_radius():
     np.testing.assert_allclose(info["meta_loss_after"], after, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_is_a_part_of_a_meta_learner(key):
     """One trace in three updates, no weak types, and it moves."""
     objective, adapted, compose = parts(

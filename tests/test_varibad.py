@@ -119,6 +119,7 @@ def heads(index, count=2):
     return decoders.reward(ENVIRONMENT, heads=(count, index))
 
 
+@pytest.mark.slow
 def test_the_whole_state_can_be_donated(key):
     learner = made(num_tasks=4)
     update = jax.jit(learner.update, donate_argnums=1)
@@ -129,6 +130,7 @@ def test_the_whole_state_can_be_donated(key):
     assert int(state.step) == 2
 
 
+@pytest.mark.slow
 def test_beliefs_of_one_step_are_the_prior():
     """And the gradient leads back from beliefs that were pushed to be too sure."""
     for core in (policies.gru(4), policies.lru(4), policies.attention(4, length=1)):

@@ -119,6 +119,7 @@ def test_agents_go_on_by_the_meta_params(key):
     assert state.outer_state.lives.perturbation is None
 
 
+@pytest.mark.slow
 def test_pairs_that_persist_drift_apart_by_what_is_remembered(key):
     """``x`` is linear, so the pair is as far apart as the perturbations say."""
     learner = made(evolution(), persistent=True, num_lifetimes=3)
