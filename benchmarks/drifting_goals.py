@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxmeta as jm
-from jaxmeta import recipes, rollouts, trees
+from jaxmeta import plots, recipes, rollouts, trees
 
 NUM_BATCHES, NUM_EPISODES = 40, 20
 JUMP_EVERY = 8  # batches
@@ -92,15 +92,17 @@ def lives(learner, tasks, way: dict[str, Any] | None):
                 (keys, places),
             )
 
+        alive = stream
+
         def step(state, one):
             (key_act, key_update), goal = one
-            batch = act(key_act, stream.params(meta_params, state), goal)
-            state, info = stream.update(key_update, meta_params, state, batch)
+            batch = act(key_act, alive.params(meta_params, state), goal)
+            state, info = alive.update(key_update, meta_params, state, batch)
             return state, info["return"]
 
         like_batch = jax.eval_shape(act, key, meta_params, places[0])
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like_batch)
-        state = stream.start(key, meta_params, empty)
+        state = alive.start(key, meta_params, empty)
         return jax.lax.scan(step, state, (keys, places))[1]
 
     return live
@@ -156,6 +158,20 @@ def main() -> None:
         walk_std=WALK_STD,
         returns=results,
     )
+    draw(results)
+
+
+def draw(results: dict[str, Any]) -> None:
+    """Mean return of every batch of a life, a picture for each kind of drift."""
+    for drift, of in results.items():
+        curves = {
+            label: (np.arange(1, NUM_BATCHES + 1), np.asarray([found["by_batch"]]))
+            for label, found in of.items()
+        }
+        picture = plots.learning_curves(
+            curves, xlabel="batch", ylabel="return of the batch"
+        )
+        plots.save(picture, harness.RESULTS / f"drifting_goals_{drift}.png")
 
 
 def summary(values: list[np.ndarray]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def film_features(
 
     residual = offset - means(np.ones(users.size, bool))[0][items]
     factors = random.normal(size=(num_items, num_factors)) * 0.1
+    tastes = np.zeros((num_users, num_factors))
     for _ in range(_SWEEPS):
         tastes = _least_squares(users, factors[items], residual, num_users)
         root = np.linalg.cholesky(

@@ -91,12 +91,12 @@ class Problem(NamedTuple):
     Attributes:
         tasks: of all users of all splits.
         first: ``[S, 2]``, the first training and held-out user of every split.
-        count: ``[S, 2]``, how many there are.
+        num_users: ``[S, 2]``, how many there are.
     """
 
     tasks: TaskDistribution
     first: jax.Array
-    count: jax.Array
+    num_users: jax.Array
 
     def of(self, seed: Any, held_out: int) -> TaskDistribution:
         """The training users (0) or the held-out ones (1) of a split."""
@@ -104,7 +104,7 @@ class Problem(NamedTuple):
         def sample(key):
             task = self.tasks.sample(key)
             user = self.first[seed, held_out] + jax.random.randint(
-                jax.random.fold_in(key, 1), (), 0, self.count[seed, held_out]
+                jax.random.fold_in(key, 1), (), 0, self.num_users[seed, held_out]
             )
             return task._replace(params=task.params.replace(user=user))
 
@@ -331,8 +331,8 @@ def main() -> None:
         num_seeds=given.seeds,
         num_candidates=CANDIDATES,
         num_interactions=INTERACTIONS,
-        training_users=where.count[:, 0].tolist(),
-        held_out_users=where.count[:, 1].tolist(),
+        training_users=where.num_users[:, 0].tolist(),
+        held_out_users=where.num_users[:, 1].tolist(),
         cumulative_regret={k: interval(v) for k, v in users.items()},
         per_seed={k: [r[k][:, -1].mean() for r, _ in found] for k in labels},
         above_meta_learned={

@@ -23,14 +23,14 @@ class ContinualState(NamedTuple):
 
     Attributes:
         inner: the state of the inner learner.
-        count: ``[]`` int32, batches since the start.
+        num_batches: ``[]`` int32, since the start.
         age: ``[]`` int32, batches since adaptation last started from the meta-params.
         best: ``[]``, the best mean return of a batch since then.
         batches: the last batches, oldest first, ``[W, N, T]``; None without a window.
     """
 
     inner: Any
-    count: jax.Array
+    num_batches: jax.Array
     age: jax.Array
     best: jax.Array
     batches: Any = None
@@ -150,7 +150,7 @@ def continual(
             achieved = jnp.mean(jnp.sum(batch.reward, axis=-1))
         reset = jnp.zeros((), bool)
         if reset_every is not None:
-            reset = (state.age >= reset_every) & (state.count > 0)
+            reset = (state.age >= reset_every) & (state.num_batches > 0)
         if reset_drop is not None:
             reset = achieved < state.best - reset_drop
         if window is None:
@@ -163,11 +163,11 @@ def continual(
                 state.batches,
                 batch,
             )
-            seen = jnp.arange(window) >= window - 1 - state.count
+            seen = jnp.arange(window) >= window - 1 - state.num_batches
             found, info = _replay(advance, key_update, meta_params, fresh, kept, seen)
         age = jnp.where(reset, 1, state.age + 1)
         best = jnp.where(reset, -jnp.inf, jnp.maximum(state.best, achieved))
-        state = ContinualState(found, state.count + 1, age, best, kept)
+        state = ContinualState(found, state.num_batches + 1, age, best, kept)
         if not isinstance(batch, Examples):
             info = {**info, "return": achieved}
         return trees.strong_types(state), {**info, "reset": reset}
