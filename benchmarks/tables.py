@@ -24,6 +24,7 @@ from tables_of_speed import (
     time_to_return,
 )
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
+from tables_of_use import diagnosis, domains, drifting_goals, locomotion
 
 PAGE = HERE / "README.md"
 RECIPES = (
@@ -231,6 +232,10 @@ PARTS = {
     "Exploration": (exploration,),
     "Few-shot regression": (regression,),
     "Memory": (bandits, finite_mdps, semicircle, memories),
+    "Continuous control": (locomotion,),
+    "Across domains": (domains,),
+    "Does meta-learning help?": (diagnosis,),
+    "Tasks that drift": (drifting_goals,),
     "Learned algorithms": (
         outer_gradients,
         held_out_levels,

@@ -1,0 +1,118 @@
+"""The results of adaptation at work, as Markdown."""
+
+from typing import Any
+
+from sections import between, read, row, table, versions
+
+
+def locomotion() -> str:
+    """MAML on half-cheetahs, beside what was published."""
+    runs = {
+        "tanh units, radius .01": read("locomotion_halfcheetah_direction"),
+        "ReLU units, radius .02": read("locomotion_halfcheetah_direction_relu"),
+    }
+    speed = read("locomotion_speed")
+    first = next(iter(runs.values()))
+    (published,) = first["published"].items()
+    lines = [
+        "| return after ... gradient steps | 0 | 1 | 2 | 3 | forwards | backwards |"
+    ]
+    lines.append("|---" * 7 + "|")
+    for label, found in runs.items():
+        last = found["tests"][-1]
+        each = [_mean(last[f"{way}_of_seeds"], 1) for way in ("forwards", "backwards")]
+        lines.append(
+            row(
+                f"{label}, {len(last['curve_of_seeds'])} seeds", [*last["curve"], *each]
+            )
+        )
+    lines.append(row(f"published: {published[0]}", published[1]) + " | |")
+    last = first["tests"][-1]
+    bodies = ", ".join(
+        f"{one['steps_per_second'] / 1e6:.2f} M with {one['bodies']:,}"
+        for one in speed["bodies"]
+    )
+    return (
+        "Half-cheetahs that have to run forwards or backwards, by MuJoCo XLA, in the "
+        "protocol of MAML's paper (40 tasks of 20 episodes of 200 steps before and "
+        f"after one gradient step): after {last['num_updates']} meta-updates, "
+        f"{last['environment_steps'] / 1e6:.0f} M environment steps a seed, in "
+        f"{last['seconds']:.0f} s of training (and {_compilation(first)} s of "
+        "compilation); the run was cut there, by its clock. The other is after "
+        f"{runs['ReLU units, radius .02']['tests'][-1]['num_updates']}. On "
+        f"{len(last['curves'][0])} held-out tasks for each seed, final params; forwards "
+        "and backwards are after one step:\n\n" + "\n".join(lines) + "\n\n"
+        f"Environment steps a second of random actions: {bodies} bodies. "
+        + " ".join(f"{versions(found)}." for found in (*runs.values(), speed))
+    ).replace("\\\n", "\n")
+
+
+def _compilation(found: dict[str, Any]) -> str:
+    return f"{max(found['compile_seconds'].values()):.0f}"
+
+
+def _mean(rows: list[list[float]], column: int) -> float:
+    return sum(one[column] for one in rows) / len(rows)
+
+
+def domains() -> str:
+    """One learner for three environments beside one for each."""
+    found = read("domains")
+    rows = [
+        [domain, *(f"{between(one, 0)}; {between(one, 1)}" for one in each.values())]
+        for domain, each in found["after_training"].items()
+    ]
+    header = ["", *next(iter(found["after_training"].values()))]
+    return (
+        "RL² on cart-poles, acrobots and mountain cars behind one interface "
+        "(`tasks.mixture`), and on one of them at a time, with as many environment "
+        f"steps in a domain. Returns of the {found['num_episodes']} episodes of a trial "
+        f"on {found['num_test_tasks']} held-out tasks, mean and 95% interval of "
+        f"{found['num_seeds']} seeds; seeds differ more than learners do, as some stall "
+        "in acrobot and mountain car:\n\n"
+        + table(header, rows)
+        + "\n\n![Return by environment steps in each domain](results/domains.png)\n\n"
+        + f"{versions(found)}."
+    )
+
+
+def diagnosis() -> str:
+    """What `diagnose` says where the truth is known."""
+    found = read("diagnose")
+    rows = []
+    for name, case in found["cases"].items():
+        first = case["seeds"][0]
+        count = f"{case['num_right']} of {len(case['seeds'])}"
+        rows.append([name, case["why"], case["right"], count, first["words"][1]])
+    return (
+        "`jaxmeta.diagnose` on tasks for which the right answer is known. Scratch and "
+        "fine-tuning have as many updates as the learner, of rates tuned on tasks of "
+        "their own:\n\n"
+        + table(["tasks", "what is true", "answer", "seeds with it", "the first"], rows)
+        + "\n\n![Adaptation of all ways to learn, navigation]"
+        f"(results/diagnose_navigation.png)\n\n{versions(found)}."
+    )
+
+
+def drifting_goals() -> str:
+    """Ways to forget where the task drifts."""
+    found = read("drifting_goals")
+    kinds = list(found["returns"])
+    rows = [
+        [way, *(_interval(found["returns"][kind][way]) for kind in kinds)]
+        for way in found["returns"][kinds[0]]
+    ]
+    return (
+        "Navigation without an end, the goal of which jumps every "
+        f"{found['jump_every']} batches of {found['num_episodes']} episodes, or walks at "
+        "random: mean return of a batch over a life of "
+        f"{found['num_batches']}, by `jm.continual`, with 95% intervals over "
+        f"{found['num_seeds']} seeds of {found['num_streams']} streams each:\n\n"
+        + table(["", *kinds], rows)
+        + "\n\n![Return by batches, jumps](results/drifting_goals_jumps.png)\n\n"
+        + f"{versions(found)}."
+    )
+
+
+def _interval(one: dict[str, float]) -> str:
+    return f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
