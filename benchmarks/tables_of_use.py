@@ -14,17 +14,13 @@ def locomotion() -> str:
     speed = read("locomotion_speed")
     first = next(iter(runs.values()))
     (published,) = first["published"].items()
-    lines = [
-        "| return after ... gradient steps | 0 | 1 | 2 | 3 | forwards | backwards |"
-    ]
+    lines = ["| gradient steps | 0 | 1 | 2 | 3 | forwards | backwards |"]
     lines.append("|---" * 7 + "|")
     for label, found in runs.items():
         last = found["tests"][-1]
         each = [_mean(last[f"{way}_of_seeds"], 1) for way in ("forwards", "backwards")]
         lines.append(
-            row(
-                f"{label}, {len(last['curve_of_seeds'])} seeds", [*last["curve"], *each]
-            )
+            row(f"{label}, {len(last['curves'])} seeds", [*last["curve"], *each])
         )
     lines.append(row(f"published: {published[0]}", published[1]) + " | |")
     last = first["tests"][-1]
@@ -40,8 +36,8 @@ def locomotion() -> str:
         f"{last['seconds']:.0f} s of training (and {_compilation(first)} s of "
         "compilation); the run was cut there, by its clock. The other is after "
         f"{runs['ReLU units, radius .02']['tests'][-1]['num_updates']}. On "
-        f"{len(last['curves'][0])} held-out tasks for each seed, final params; forwards "
-        "and backwards are after one step:\n\n" + "\n".join(lines) + "\n\n"
+        f"{len(last['curves'][0])} held-out tasks for each seed, final params; "
+        "forwards and backwards are after one step:\n\n" + "\n".join(lines) + "\n\n"
         f"Environment steps a second of random actions: {bodies} bodies. "
         + " ".join(f"{versions(found)}." for found in (*runs.values(), speed))
     ).replace("\\\n", "\n")
@@ -66,10 +62,10 @@ def domains() -> str:
     return (
         "RL² on cart-poles, acrobots and mountain cars behind one interface "
         "(`tasks.mixture`), and on one of them at a time, with as many environment "
-        f"steps in a domain. Returns of the {found['num_episodes']} episodes of a trial "
-        f"on {found['num_test_tasks']} held-out tasks, mean and 95% interval of "
-        f"{found['num_seeds']} seeds; seeds differ more than learners do, as some stall "
-        "in acrobot and mountain car:\n\n"
+        f"steps in a domain. Returns of the {found['num_episodes']} episodes of a "
+        f"trial on {found['num_test_tasks']} held-out tasks, mean and 95% interval of "
+        f"{found['num_seeds']} seeds; seeds differ more than learners do, as some "
+        "stall in acrobot and mountain car:\n\n"
         + table(header, rows)
         + "\n\n![Return by environment steps in each domain](results/domains.png)\n\n"
         + f"{versions(found)}."
@@ -104,8 +100,8 @@ def drifting_goals() -> str:
     ]
     return (
         "Navigation without an end, the goal of which jumps every "
-        f"{found['jump_every']} batches of {found['num_episodes']} episodes, or walks at "
-        "random: mean return of a batch over a life of "
+        f"{found['jump_every']} batches of {found['num_episodes']} episodes, or "
+        "walks at random: mean return of a batch over a life of "
         f"{found['num_batches']}, by `jm.continual`, with 95% intervals over "
         f"{found['num_seeds']} seeds of {found['num_streams']} streams each:\n\n"
         + table(["", *kinds], rows)
