@@ -178,6 +178,8 @@ def methods() -> str:
 def environments() -> str:
     """Each distribution over tasks, and the best that is possible in it."""
     navigation, grids = read("maml_navigation2d"), read("lpg_gridworld_regret")
+    cheetahs = read("locomotion_halfcheetah_direction")
+    cheetah = cheetahs["tests"][-1]["curve"][1]
     tabular = read("maml_tabular")["optimum"][0]
     arms, pulls = 5, 10
     exact = references.bayes_optimal_bandit_value(arms, pulls)
@@ -236,9 +238,22 @@ def environments() -> str:
         ],
         ["`sinusoids`", "amplitude, phase and frequency of a wave", "error 0"],
         [
+            "`half_cheetah_direction`, `half_cheetah_velocity`, `ant_direction`, "
+            "`ant_goal`, `walker_params`",
+            'where to run, or the body; `pip install ".[locomotion]"`',
+            f"half-cheetah after one step: **{cheetah:.0f}** here, "
+            f"{cheetahs['published']['MAML (Finn et al., 2017)'][1]:.0f} published",
+        ],
+        [
             "`from_gymnax`",
             "any parameter, or state, of any gymnax environment",
             "",
+        ],
+        ["`mixture`", "the environment itself: tasks of several of them", ""],
+        [
+            "`from_ratings`, `from_choices`",
+            "the user to recommend to, of logged data",
+            "regret 0",
         ],
         ["`supervised`, `from_arrays`", "labelled examples of your own", ""],
     ]
@@ -266,6 +281,17 @@ def comparison() -> str:
     )
 
 
+def diagnosis() -> str:
+    """What it says of navigation and of tasks that share nothing, in its words."""
+    cases = read("diagnose")["cases"]
+    said = [
+        f"> {name}: *{' '.join(cases[name]['seeds'][0]['words'][:2])}*"
+        for name in ("navigation", "unrelated bandits", "one goal for all")
+        if name in cases
+    ]
+    return "\n>\n".join(said)
+
+
 def _median(found: dict[str, Any]) -> float:
     return found["run_seconds"]["median"]
 
@@ -274,6 +300,7 @@ SECTIONS = {
     "methods": methods,
     "environments": environments,
     "comparison": comparison,
+    "diagnosis": diagnosis,
 }
 
 
