@@ -118,13 +118,16 @@ def measured() -> dict[str, str]:
     chain = read("discounting_chain")["methods"]["meta-gradients, with outer critic"]
     pearl = read("semicircle")["methods"]["PEARL"]
     possible = read("varibad_gridnavi")["optimum"]
+    cheetahs = read("locomotion_halfcheetah_direction")["tests"][-1]["curve"]
     steps = "navigation after 0 to 3 gradient steps: "
     one_step = "navigation after one step, 8 M environment steps: "
     regret = "regret in held-out grids: "
     return {
         "maml": f"{steps}**{_curve('maml_navigation2d')}** (published "
         f"{_published('maml_navigation2d')})",
-        "maml_trpo": steps + _curve("maml_trpo_navigation2d"),
+        "maml_trpo": f"{steps}{_curve('maml_trpo_navigation2d')}; half-cheetah forwards "
+        f"or backwards before and after one step: **{_row(cheetahs[:2])}** "
+        "(published -50.70, 293.20)",
         "promp": steps + _curve("promp_navigation2d"),
         "emaml": f"corners before and after one step: {_row(explored)} of "
         f"{corners['optimum'][-1]:.0f}",

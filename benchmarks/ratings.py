@@ -34,7 +34,8 @@ def film_features(
     They are the item's mean (of ratings less their user's mean), the logarithm of its
     count, the factors of a matrix factorisation by alternating least squares, and what
     is known. There are eleven tables of them: one from all training users, for the
-    others, and ten that each leave out a tenth of the training users, for those.
+    others, and ten whose means, counts and items' factors leave out a tenth of the
+    training users each, for those; the directions in which tastes differ are of all.
 
     Args:
         data: the ratings.

@@ -72,7 +72,8 @@ def continual(
     With 0 nothing is forgotten, which suits a task that stays; with 1 every batch
     starts from the meta-params. In between, the influence of a batch halves every
     ``log 2 / -log(1 - forgetting)`` batches. Counts, such as those of a schedule of
-    rates, decay likewise and are rounded. Other ways to forget, one at a time:
+    rates, decay likewise and are rounded, so that they stop at about
+    ``1 / (2 forgetting)``. Other ways to forget, one at a time:
 
     - ``window``: adapt from the meta-params on the last so many batches.
     - ``reset_every``: start from the meta-params at every so many batches.
@@ -81,7 +82,8 @@ def continual(
 
     Batches may come from acting or from a log: like those of ``logged_experience`` they
     count as what the policy itself did, with the params that each update finds. So
-    shortly after a start from the meta-params they are off-policy, as with a log. ::
+    shortly after a start from the meta-params, and all but the first of a window, they
+    are off-policy, as with a log. ::
 
         stream = jm.continual(maml, forgetting=0.2)
         state = stream.start(key, meta_params)
@@ -166,7 +168,7 @@ def continual(
             seen = jnp.arange(window) >= window - 1 - state.num_batches
             found, info = _replay(advance, key_update, meta_params, fresh, kept, seen)
         age = jnp.where(reset, 1, state.age + 1)
-        best = jnp.where(reset, -jnp.inf, jnp.maximum(state.best, achieved))
+        best = jnp.where(reset, -jnp.inf, jnp.fmax(state.best, achieved))
         state = ContinualState(found, state.num_batches + 1, age, best, kept)
         if not isinstance(batch, Examples):
             info = {**info, "return": achieved}

@@ -78,13 +78,15 @@ def _policy_learner(
                 num_updates=0,
                 num_episodes=of_task,
             )
+        # Of a whole number of tasks; the baseline is fitted on each part of the batch.
+        in_part = -(-num_tasks // _NUM_MINIBATCHES)
         return multitask(
             tasks,
             policy,
             outer_optimizer=falling,
-            num_tasks=-(-num_tasks // _NUM_MINIBATCHES) * _NUM_MINIBATCHES,
+            num_tasks=in_part * _NUM_MINIBATCHES,
             length=length,
-            advantage=default_advantage(policy, tasks.environment, num_tasks),
+            advantage=default_advantage(policy, tasks.environment, in_part),
             num_epochs=_NUM_EPOCHS,
             num_minibatches=_NUM_MINIBATCHES,
         )
