@@ -36,12 +36,12 @@ def locomotion() -> str:
         f"{last['seconds']:.0f} s of training (and {_compilation(first)} s of "
         "compilation); the run was cut there, by its clock. The other is after "
         f"{runs['ReLU units, radius .02']['tests'][-1]['num_updates']}. On "
-        f"{len(last['curves'][0])} fresh adaptations for each seed, half to each direction (there are no "
-        "others, so both were trained on), final params; "
+        f"{len(last['curves'][0])} fresh adaptations for each seed, half to each "
+        "direction (there are no others, so both were trained on), final params; "
         "forwards and backwards are after one step:\n\n" + "\n".join(lines) + "\n\n"
         f"Environment steps a second of random actions: {bodies} bodies. "
         + " ".join(f"{versions(found)}." for found in (*runs.values(), speed))
-    ).replace("\\\n", "\n")
+    )
 
 
 def _compilation(found: dict[str, Any]) -> str:
@@ -65,8 +65,8 @@ def domains() -> str:
         "(`tasks.mixture`), and on one of them at a time, with as many environment "
         f"steps in a domain. Returns of the {found['num_episodes']} episodes of a "
         f"trial on {found['num_test_tasks']} held-out tasks, mean and 95% interval of "
-        f"{found['num_seeds']} seeds, about their range. Seeds differ more than learners "
-        "do:\n\n"
+        f"{found['num_seeds']} seeds, about their range. Seeds differ more than "
+        "learners do:\n\n"
         + table(header, rows)
         + "\n\n![Return by environment steps in each domain](results/domains.png)\n\n"
         + f"{versions(found)}."
