@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=TABLES, default="crackers")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--training-seeds", type=int, default=5)
+    parser.add_argument("--training-seeds", type=int, default=1)
     parser.add_argument("--num-chunks", type=int, default=8)
     parser.add_argument("--chunk", type=int, default=10)
     parser.add_argument("--num-tasks", type=int, default=256)
@@ -191,7 +191,7 @@ def main() -> None:
                     seed,
                     start,
                     player,
-                    given.num_chunks,
+                    given.num_chunks * (2 if training is memories else 1),
                 )
                 for run in range(given.training_seeds)
             ]
@@ -250,7 +250,7 @@ def main() -> None:
         if "before" not in k and k != "random"
     }
     picture = jm.plots.regret(shown, xlabel="purchase", ylabel="cumulative regret")
-    jm.plots.save(picture, harness.RESULTS / f"{name}.png")
+    jm.plots.save(picture, harness.RESULTS / f"{name}_regret.png")
 
 
 if __name__ == "__main__":

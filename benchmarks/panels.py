@@ -13,11 +13,13 @@ INTERACTIONS = 10
 TABLES = {"crackers": "Cracker", "tuna": "Tuna", "yogurt": "Yogurt", "catsup": "Catsup"}
 TRAINING, HELD_OUT, LEARNING, VALIDATION = range(4)  # parts of a split; the first is
 # the last two together
+UNORDERED = {"tuna"}  # its table has every household's purchases sorted by brand, which
+# would give away what comes next: the order of time is lost, and a random one is played
 VALIDATION_SHARE = 0.2  # of the training households
 
 
 class Panel(NamedTuple):
-    """Purchases in the order of time, of households with enough of them.
+    """Purchases of households with enough of them, in the order of time if known.
 
     Attributes:
         users: ``[R]``, index of the household.
@@ -55,9 +57,12 @@ def panel(name: str) -> Panel:
     which = np.broadcast_to(np.eye(len(brands)), (len(table), len(brands), len(brands)))
     features = np.concatenate([which, np.stack(known, -1)], -1)
     keep = jm.tasks.enough_ratings(household, INTERACTIONS)
-    _, users = np.unique(household[keep], return_inverse=True)
+    rows = np.flatnonzero(keep)
+    if name in UNORDERED:
+        rows = np.random.default_rng(0).permutation(rows)
+    _, users = np.unique(household[rows], return_inverse=True)
     rewards = np.eye(len(brands))[bought]
-    return Panel(users, features[keep].astype(np.float32), rewards[keep])
+    return Panel(users, features[rows].astype(np.float32), rewards[rows])
 
 
 class Splits(NamedTuple):
