@@ -158,7 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", choices=TABLES, default="crackers")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--training-seeds", type=int, default=1)
+    parser.add_argument("--training-seeds", type=int, default=2)
     parser.add_argument("--num-chunks", type=int, default=8)
     parser.add_argument("--chunk", type=int, default=10)
     parser.add_argument("--num-tasks", type=int, default=256)
