@@ -46,6 +46,14 @@ import jaxmeta as jm
 from jaxmeta import references
 
 MEMORY = 32  # units of the recurrent policy
+SHOWN = (  # in the picture; the others are close to one of them
+    "global model",
+    "Thompson",
+    "LinUCB",
+    "LinUCB from the global model",
+    "empirical Bayes UCB",
+    "meta-learned belief",
+)
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -244,11 +252,7 @@ def main() -> None:
         },
         chosen=chosen,
     )
-    shown = {
-        k: np.diff(v, axis=1, prepend=0.0)
-        for k, v in users.items()
-        if "before" not in k and k != "random"
-    }
+    shown = {k: np.diff(users[k], axis=1, prepend=0.0) for k in SHOWN}
     picture = jm.plots.regret(shown, xlabel="purchase", ylabel="cumulative regret")
     jm.plots.save(picture, harness.RESULTS / f"{name}_regret.png")
 
