@@ -46,7 +46,7 @@ import jaxmeta as jm
 from jaxmeta import references
 
 MEMORY = 32  # units of the recurrent policy
-SHOWN = (  # in the picture; the others are close to one of them
+SHOWN = (  # in the picture; more would be hard to tell apart
     "global model",
     "Thompson",
     "LinUCB",
