@@ -177,7 +177,7 @@ class Player:
         self._where, self._num_tasks = where, num_tasks
         self._play = jax.jit(self._regrets, static_argnums=0)
 
-    def __call__(self, make, *given: Any, seed: int, held_out: bool):
+    def __call__(self, make, *given: Any, seed: int, held_out: int):
         """Users ``[N]`` and regrets ``[N, T]`` of ``make(environment, *given)``."""
         found = self._play(make, given, seed, int(held_out), jax.random.key(seed))
         return tuple(np.asarray(part) for part in found)

@@ -7,6 +7,7 @@ from jaxmeta.environments.dark_room import DarkRoom
 from jaxmeta.environments.gridnavi import GridNavi
 from jaxmeta.environments.navigation import Navigation2D, plot_trajectories
 from jaxmeta.environments.object_grid import ObjectGrid
+from jaxmeta.environments.occasions import Occasions
 from jaxmeta.environments.probes import DelayedProbe, MatchProbe, TargetProbe
 from jaxmeta.environments.semicircle import Semicircle
 from jaxmeta.environments.slates import Slates, SlateState
@@ -23,6 +24,7 @@ __all__ = [
     "MatchProbe",
     "Navigation2D",
     "ObjectGrid",
+    "Occasions",
     "Semicircle",
     "SlateState",
     "Slates",

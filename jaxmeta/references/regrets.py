@@ -29,7 +29,7 @@ def slate_regrets(
 
     Args:
         key: consumed.
-        tasks: of ``tasks.from_ratings``.
+        tasks: of ``tasks.from_ratings`` or ``tasks.from_choices``.
         policy: who recommends; its memory is empty at the start of an episode.
         params: its params.
         num_tasks: episodes.
@@ -54,7 +54,7 @@ def slate_regrets(
     if not isinstance(state, SlateState):
         raise ValueError(
             f"tasks: those of {environment.name} offer no slates of known ratings; use "
-            "tasks.from_ratings"
+            "tasks.from_ratings or tasks.from_choices"
         )
     return _regrets(key, params, tasks, policy, num_tasks, mode)
 

@@ -3,12 +3,14 @@
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
 samplers (a plain value is the same for all tasks); :func:`supervised` and
 :func:`from_arrays` make tasks of labelled examples; :func:`from_ratings` makes one of
-each user of logged ratings; :func:`finite` splits a finite set of tasks into training
-and test tasks; :func:`mixture` puts tasks of several environments behind one interface;
-the others are the field's benchmarks by name.
+each user of logged ratings, :func:`from_choices` of logged occasions to choose;
+:func:`finite` splits a finite set of tasks into training and test tasks;
+:func:`mixture` puts tasks of several environments behind one interface; the others are
+the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
+from jaxmeta.tasks.choices import from_choices
 from jaxmeta.tasks.datasets import Score, from_arrays, supervised
 from jaxmeta.tasks.exploration import (
     dark_key_to_door,
@@ -55,6 +57,7 @@ __all__ = [
     "enough_ratings",
     "finite",
     "from_arrays",
+    "from_choices",
     "from_gymnax",
     "from_ratings",
     "gaussian_bandit",

@@ -51,9 +51,9 @@ def from_ratings(
     """
     num_candidates = checks.positive_int("num_candidates", num_candidates, minimum=2)
     num_interactions = checks.positive_int("num_interactions", num_interactions)
-    users, items = _integers("users", users), _integers("items", items)
-    ratings = _numbers("ratings", ratings, 1)
-    features = _numbers("features", features, 2)
+    users, items = integers("users", users), integers("items", items)
+    ratings = numbers("ratings", ratings, 1)
+    features = numbers("features", features, 2)
     for name, array in (("items", items), ("ratings", ratings)):
         if array.shape != users.shape:
             raise ValueError(
@@ -107,7 +107,7 @@ def enough_ratings(users: Any, at_least: int) -> np.ndarray:
     """
     at_least = checks.positive_int("at_least", at_least)
     _, index, counts = np.unique(
-        _integers("users", users), return_inverse=True, return_counts=True
+        integers("users", users), return_inverse=True, return_counts=True
     )
     return counts[index] >= at_least
 
@@ -117,14 +117,26 @@ def _one_of(num_users: int) -> Any:
     return lambda key: jax.random.randint(key, (), 0, num_users)
 
 
-def _integers(name: str, values: Any) -> np.ndarray:
+def integers(name: str, values: Any) -> np.ndarray:
+    """A vector of integers, or an error that names the argument.
+
+    Raises:
+        TypeError: if they are no integers.
+        ValueError: if it is no vector, or empty.
+    """
     array = np.asarray(values)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     return _shaped(name, array, 1)
 
 
-def _numbers(name: str, values: Any, num_axes: int) -> np.ndarray:
+def numbers(name: str, values: Any, num_axes: int) -> np.ndarray:
+    """An array of finite numbers, or an error that names the argument.
+
+    Raises:
+        TypeError: if they are no real numbers.
+        ValueError: if it has other axes, is empty, or a number is not finite.
+    """
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
