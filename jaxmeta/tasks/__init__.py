@@ -1,7 +1,8 @@
 """Distributions over tasks.
 
 :func:`from_gymnax` makes one of any gymnax environment, its parameters drawn by
-samplers (a plain value is the same for all tasks); :func:`supervised` and
+samplers (a plain value is the same for all tasks); :func:`from_xland` makes one of the
+rulesets of XLand-MiniGrid; :func:`supervised` and
 :func:`from_arrays` make tasks of labelled examples; :func:`from_ratings` makes one of
 each user of logged ratings, :func:`from_choices` of logged occasions to choose;
 :func:`finite` splits a finite set of tasks into training and test tasks;
@@ -40,6 +41,7 @@ from jaxmeta.tasks.ratings import enough_ratings, from_ratings
 from jaxmeta.tasks.samplers import Sampler, choice, log_uniform, normal, uniform
 from jaxmeta.tasks.splits import finite
 from jaxmeta.tasks.told import told
+from jaxmeta.tasks.xland import XLandTask, from_xland
 
 __all__ = [
     "MixtureTask",
@@ -47,6 +49,7 @@ __all__ = [
     "Score",
     "Sinusoid",
     "Task",
+    "XLandTask",
     "ant_direction",
     "ant_goal",
     "bernoulli_bandit",
@@ -60,6 +63,7 @@ __all__ = [
     "from_choices",
     "from_gymnax",
     "from_ratings",
+    "from_xland",
     "gaussian_bandit",
     "grid_world",
     "gridnavi",

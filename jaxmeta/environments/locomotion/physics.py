@@ -21,7 +21,7 @@ INSTALL = 'pip install "jaxmeta[locomotion]"'
 
 
 class MissingExtraError(ImportError, ValueError):
-    """MuJoCo is not installed. A ValueError too, as bad arguments are."""
+    """What an extra installs is missing. A ValueError too, as bad arguments are."""
 
 
 class Motion(NamedTuple):
