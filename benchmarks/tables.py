@@ -24,7 +24,13 @@ from tables_of_speed import (
     time_to_return,
 )
 from tables_of_trials import bandits, finite_mdps, memories, semicircle
-from tables_of_use import diagnosis, domains, drifting_goals, locomotion
+from tables_of_use import (
+    diagnosis,
+    domains,
+    drifting_goals,
+    locomotion,
+    recommendation,
+)
 
 PAGE = HERE / "README.md"
 RECIPES = (
@@ -235,6 +241,7 @@ PARTS = {
     "Continuous control": (locomotion,),
     "Across domains": (domains,),
     "Does meta-learning help?": (diagnosis,),
+    "Recommendation": (recommendation,),
     "Tasks that drift": (drifting_goals,),
     "Learned algorithms": (
         outer_gradients,
