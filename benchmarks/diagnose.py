@@ -34,6 +34,7 @@ class Case(NamedTuple):
         tasks: the distribution.
         test_learner: how it adapts to held-out tasks.
         num_updates: meta-updates.
+        num_tasks: held-out ones, and as many others to tune on.
         optimum: the best possible return after adaptation.
     """
 
@@ -43,6 +44,7 @@ class Case(NamedTuple):
     tasks: Any
     test_learner: Any
     num_updates: int
+    num_tasks: int
     optimum: float
 
 
@@ -67,7 +69,7 @@ def bandit(num_arms: int, num_pulls: int, why: str, verdict: str) -> Case:
         advantage=jm.advantages.linear_baseline(discount=1.0),
         rematerialize=False,
     )
-    return Case(why, verdict, learner, tasks, learner, BANDIT_UPDATES, 1.0)
+    return Case(why, verdict, learner, tasks, learner, BANDIT_UPDATES, 1000, 1.0)
 
 
 def navigation(goal: Any, optimum: float, why: str, verdict: str) -> Case:
@@ -89,7 +91,7 @@ def navigation(goal: Any, optimum: float, why: str, verdict: str) -> Case:
         rematerialize=False,
     )
     trained, tested = (learner(num_episodes=n) for n in (10, NUM_TEST_EPISODES))
-    return Case(why, verdict, trained, tasks, tested, NAVIGATION_UPDATES, optimum)
+    return Case(why, verdict, trained, tasks, tested, NAVIGATION_UPDATES, 100, optimum)
 
 
 def steps_to(goal: Any) -> float:
@@ -149,8 +151,8 @@ def measure(name: str, case: Case, num_seeds: int) -> dict[str, Any]:
             case.tasks,
             num_updates=case.num_updates,
             test_learner=case.test_learner,
-            num_tasks=100,
-            num_tuning_tasks=100,  # as many: one program tunes and tests
+            num_tasks=case.num_tasks,
+            num_tuning_tasks=case.num_tasks,  # as many: one program tunes and tests
             optimum=case.optimum,
         )
         seconds = time.perf_counter() - started

@@ -31,6 +31,14 @@ WAYS: dict[str, dict[str, Any] | None] = {
     "reset every 8": {"reset_every": JUMP_EVERY},
     "reset on a fall of 5": {"reset_drop": 5.0},
 }
+# More than five would not be told apart.
+DRAWN = (
+    "never adapts",
+    "never forgets",
+    "forgetting 0.1",
+    "window of 3",
+    "reset on a fall of 5",
+)
 
 
 class Streams(NamedTuple):
@@ -167,6 +175,7 @@ def draw(results: dict[str, Any]) -> None:
         curves = {
             label: (np.arange(1, NUM_BATCHES + 1), np.asarray([found["by_batch"]]))
             for label, found in of.items()
+            if label in DRAWN
         }
         picture = plots.learning_curves(
             curves, xlabel="batch", ylabel="return of the batch"

@@ -106,7 +106,8 @@ def drifting_goals() -> str:
         f"{found['num_batches']}, by `jm.continual`, with 95% intervals over "
         f"{found['num_seeds']} seeds of {found['num_streams']} streams each:\n\n"
         + table(["", *kinds], rows)
-        + "\n\n![Return by batches, jumps](results/drifting_goals_jumps.png)\n\n"
+        + "\n\nMeans over seeds and streams, of jumps, which come at other times in "
+        "each stream:\n\n![Return by batches, jumps](results/drifting_goals_jumps.png)\n\n"
         + f"{versions(found)}."
     )
 
@@ -133,8 +134,8 @@ def recommendation() -> str:
     ]
     return (
         "Recommendation: which brand to offer to a household at its next purchase, of "
-        "scanner panels, and which of five films to a user, of MovieLens; the reward is "
-        "that it is what was bought, or the stars. Cumulative regret over ten "
+        "scanner panels, and which of five films to a user, of MovieLens; the reward "
+        "is that it is what was bought, or the stars. Cumulative regret over ten "
         "interactions of those who were held out, in five splits that hold everybody "
         "out once, with 95% intervals over them. All are fitted and tuned on the "
         "others alone, but for what films are kept and the rate of meta-learning on "

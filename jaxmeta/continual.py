@@ -224,4 +224,5 @@ def _check(learner, forgetting, window, reset_every, reset_drop) -> None:
     }
     given = [name for name, value in ways.items() if value is not None]
     if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)}: choose one way to forget")
+        got = " and ".join(f"{name}={ways[name]}" for name in given)
+        raise ValueError(f"{got}: choose one way to forget")

@@ -30,5 +30,7 @@ def names_recipe(command: str, arguments: list[str]) -> bool:
     if arguments and arguments[0] not in ("-h", "--help"):
         return True
     print(f"usage: jaxmeta {command} RECIPE [OPTIONS]")
-    print(f"Recipes: {', '.join(recipes.RECIPES)}; each takes --help for its options.")
+    print("RECIPE is one of these; each takes --help for its options, and jaxmeta list")
+    print("says what they are:")
+    print(f"  {', '.join(recipes.RECIPES)}")
     return False

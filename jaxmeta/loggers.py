@@ -246,7 +246,8 @@ def _imported(name: str, extra: str) -> ModuleType:
         if error.name != name:  # it is there, and something that it needs is not
             raise
         raise ModuleNotFoundError(
-            f'{extra} needs the package {name}: pip install "jaxmeta[{extra}]"',
+            f'{extra} needs the package {name}: pip install "jaxmeta[{extra}]", in '
+            f'a checkout pip install ".[{extra}]"',
             name=name,
         ) from None
 

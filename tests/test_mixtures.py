@@ -301,7 +301,7 @@ def test_continuous_actions_are_padded_and_passed_on(key):
 @pytest.mark.parametrize(
     ("components", "options", "error", "message"),
     [
-        ({}, {}, ValueError, "components must not be empty"),
+        ({}, {}, ValueError, "components must map names .* got none"),
         (CARTPOLE, {}, TypeError, "components must be a mapping .* got TaskDistrib"),
         ("ab", {}, TypeError, r"components\['0'\] must be a task distribution, .*str"),
         (

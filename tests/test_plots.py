@@ -106,7 +106,7 @@ def test_adaptation_curves_show_means_over_tasks():
     }
     assert data["published"] == {"b": [None, 5.0]}
     assert data["optimum"] == [7.0]
-    assert figure.axes[0].get_xlabel() == "episodes before"
+    assert figure.axes[0].get_xlabel() == "after ... episodes"
     (legend,) = figure.legends
     shown = [text.get_text() for text in legend.get_texts()]
     assert shown == ["a", "published: b", "optimum"]

@@ -104,7 +104,7 @@ def adaptation_curves(
         "picture": "adaptation curves",
         "statistic": "mean",
         "confidence": confidence,
-        "xlabel": f"{unit}s before",
+        "xlabel": f"after ... {unit}s",
         "ylabel": ylabel,
         "curves": {},
         "published": {label: list(row) for label, row in published.items()},

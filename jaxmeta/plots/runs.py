@@ -214,7 +214,7 @@ def _drawn(data: dict[str, Any]) -> Figure:
     living = all(group["unit"] == "window" for group in groups.values())
     tested = "return of agents that live" if living else "return in held-out tasks"
     # Both count from zero: what an agent did in its task before.
-    adaptation.set(xlabel=f"{' or '.join(units)} before", ylabel=tested)
+    adaptation.set(xlabel=f"after ... {' or '.join(units)}", ylabel=tested)
     parts.tidy(learning, large_steps=True)
     longest = max(len(group["adaptation"]["value"]) for group in groups.values())
     parts.tidy(adaptation, columns=longest)

@@ -245,7 +245,7 @@ def _components(
     else:
         named = {str(index): one for index, one in enumerate(given)}
     if not named:
-        raise ValueError("components must not be empty: there is nothing to act in")
+        raise ValueError("components must map names to tasks, one or more; got none")
     for name, one in named.items():
         if not isinstance(one, TaskDistribution):
             raise TypeError(

@@ -12,7 +12,7 @@ from jaxmeta import checks, trees
 from jaxmeta.environments.locomotion import MissingExtraError
 from jaxmeta.types import Environment, Key, StepResult, TaskDistribution
 
-INSTALL = 'pip install "jaxmeta[xland]"'
+INSTALL = 'pip install "jaxmeta[xland]", in a checkout pip install ".[xland]"'
 
 
 class XLandTask(NamedTuple):

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxmeta import checks
 from jaxmeta.environments.locomotion import runge_kutta
 
-INSTALL = 'pip install "jaxmeta[locomotion]"'
+INSTALL = 'pip install "jaxmeta[locomotion]", in a checkout pip install ".[locomotion]"'
 
 
 class MissingExtraError(ImportError, ValueError):
