@@ -12,16 +12,16 @@ import jaxmeta as jm
 from jaxmeta.environments.locomotion import MissingExtraError
 from jaxmeta.tasks import from_xland
 
-XLAND, EMPTY = "XLand-MiniGrid-R2-9x9", "MiniGrid-Empty-5x5"
+XLAND, EMPTY = "XLand-MiniGrid-R1-9x9", "MiniGrid-Empty-5x5"
 FORWARD, CLOCKWISE = 0, 1
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def xminigrid():
     return pytest.importorskip("xminigrid")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rulesets(xminigrid):
     """Three: be near a ball, hold a key, hold the square that a ball turns into."""
     from xminigrid.core import goals, rules
@@ -72,6 +72,13 @@ def play(tasks, key, *, num_tasks=6, length=60):
     return jax.jit(jax.vmap(one))(jax.random.split(key, num_tasks))
 
 
+@pytest.fixture(scope="module")
+def played(rulesets):
+    """Play of XLand that the limit ends and that goals end."""
+    tasks = from_xland(XLAND, rulesets=rulesets, horizon=12)
+    return tasks, *play(tasks, jax.random.key(0))
+
+
 def ids(observation):
     """The package's ``[..., V, V, 2]`` and the direction, from what we show."""
     parts = np.split(np.asarray(observation), [13, 25], axis=-1)
@@ -83,9 +90,8 @@ def ids(observation):
     return np.stack([tile, colour], axis=-1), direction[..., 0, 0]
 
 
-def test_every_step_is_that_of_the_package(xminigrid, rulesets, key):
-    tasks = from_xland(XLAND, rulesets=rulesets, horizon=12)
-    task, (state, action, keys, result) = play(tasks, key)
+def test_every_step_is_that_of_the_package(xminigrid, played):
+    tasks, task, (state, action, keys, result) = played
     env, params = xminigrid.make(XLAND, max_steps=12)
     own = jax.jit(jax.vmap(jax.vmap(lambda s, a: env.step(params, s, a))))(
         state, action
@@ -126,35 +132,48 @@ def starts(result):
     ]
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-def test_a_task_lasts_through_its_episodes(rulesets, fixed, key):
-    tasks = from_xland(XLAND, rulesets=rulesets, horizon=8, fixed_layout=fixed)
-    task, (_, _, _, result) = play(tasks, key, length=30)
-    state = result.state.state
-    np.testing.assert_array_equal(
-        state.goal_encoding, np.repeat(task.ruleset.goal[:, None], 30, axis=1)
-    )
-    np.testing.assert_array_equal(
-        state.rule_encoding, np.repeat(task.ruleset.rules[:, None], 30, axis=1)
-    )
-    layouts = [len(np.unique(grids, axis=0)) for grids in starts(result)]
-    assert all(len(grids) >= 3 for grids in starts(result))
-    assert all(n == 1 for n in layouts) if fixed else all(n > 1 for n in layouts)
-    assert (task.start is None) is not fixed
+def test_a_ruleset_lasts_through_episodes_of_other_layouts(played):
+    _, task, (_, _, _, result) = played
+    state, length = result.state.state, result.reward.shape[1]
+    for encoding, own in [
+        (state.goal_encoding, task.ruleset.goal),
+        (state.rule_encoding, task.ruleset.rules),
+    ]:
+        np.testing.assert_array_equal(encoding, np.repeat(own[:, None], length, axis=1))
+    for grids in starts(result):
+        assert len(grids) >= 5
+        assert len(np.unique(grids, axis=0)) == len(grids)
+
+
+def test_a_fixed_layout_belongs_to_a_task(rulesets, key):
+    tasks = from_xland(XLAND, rulesets=rulesets, fixed_layout=True)
+    sample, reset = jax.jit(tasks.sample), jax.jit(tasks.environment.reset)
+    one, other = (sample(k) for k in jax.random.split(key))
+    grids = [
+        reset(k, task)[0].state.grid
+        for task in (one, other)
+        for k in jax.random.split(key)
+    ]
+    np.testing.assert_array_equal(grids[0], grids[1])
+    np.testing.assert_array_equal(grids[2], grids[3])
+    assert not np.array_equal(grids[0], grids[2])
+    np.testing.assert_array_equal(one.start.state.goal_encoding, one.ruleset.goal)
 
 
 def test_a_layout_is_a_task_where_there_are_no_rulesets(xminigrid, key):
-    tasks = from_xland("MiniGrid-DoorKey-5x5", horizon=7)
-    task, (_, _, _, result) = play(tasks, key, length=30)
-    first = np.asarray(task.start.state.grid)
-    assert len(np.unique(first, axis=0)) > 1
-    for grids, grid in zip(starts(result), first, strict=True):
-        assert len(grids) >= 4
-        np.testing.assert_array_equal(grids, np.broadcast_to(grid, grids.shape))
-    train, test = jm.tasks.finite(key, tasks, num_train=1, num_test=1)
-    assert not np.array_equal(
-        train.sample(key).start.state.grid, test.sample(key).start.state.grid
-    )
+    tasks = from_xland("MiniGrid-DoorKey-5x5", horizon=1)
+    halves = jm.tasks.finite(key, tasks, num_train=1, num_test=1)
+    step = jax.jit(tasks.environment.step)
+    grids = []
+    for task in (half.sample(key) for half in halves):
+        state, first = tasks.environment.reset(key, task)
+        for k in jax.random.split(key, 3):
+            result = step(k, state, jnp.int32(CLOCKWISE), task)
+            assert result.truncated
+            np.testing.assert_array_equal(result.observation, first)
+            np.testing.assert_array_equal(result.state.state.grid, state.state.grid)
+        grids.append(np.asarray(state.state.grid))
+    assert not np.array_equal(*grids)
 
 
 def test_the_shortest_way_has_the_reward_it_should(xminigrid, key):
@@ -217,7 +236,7 @@ def test_rl2_learns_from_it_and_compiles_once(rulesets, key):
         num_minibatches=1,
     )
     update = jax.jit(learner.update)
-    state = first = learner.init(key)
+    state = first = jax.jit(learner.init)(key)
     for _ in range(2):
         state, info = update(key, state)
     assert update._cache_size() == 1

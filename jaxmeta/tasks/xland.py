@@ -1,6 +1,7 @@
 """XLand-MiniGrid: grid worlds whose rules and goal differ from task to task."""
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -80,7 +81,8 @@ def from_xland(
         options["max_steps"] = checks.positive_int("horizon", horizon)
     with jax.ensure_compile_time_eval():  # it imports a module, whose arrays stay
         env, params = package.make(env_id, **options)
-    environment = _environment(env, params, env_id)
+    draw = jax.jit(env.reset)  # one program, also where a task is drawn outside of jit
+    environment = _environment(env, draw, params, env_id)
     if not hasattr(params, "ruleset"):
         if rulesets is not None:
             raise ValueError(
@@ -88,7 +90,7 @@ def from_xland(
                 "start with XLand-MiniGrid have"
             )
         return TaskDistribution(
-            environment, lambda key: XLandTask(None, _start(env, key, params))
+            environment, lambda key: XLandTask(None, _start(draw, key, params))
         )
     batch = _batched(rulesets, env_id)
     count = len(batch.goal)
@@ -99,7 +101,7 @@ def from_xland(
         if not fixed_layout:
             return XLandTask(ruleset, None)
         params_of_task = params.replace(ruleset=ruleset)
-        return XLandTask(ruleset, _start(env, key_layout, params_of_task))
+        return XLandTask(ruleset, _start(draw, key_layout, params_of_task))
 
     return TaskDistribution(environment, sample)
 
@@ -115,19 +117,19 @@ def _import(name: str) -> ModuleType:
         ) from error
 
 
-def _reset(env: Any, key: Key, params: Any) -> Any:
+def _reset(draw: Callable, key: Key, params: Any) -> Any:
     """The first TimeStep of an episode, its arrays strongly typed."""
     with jax.numpy_rank_promotion("allow"):  # the package relies on it
-        return trees.strong_types(env.reset(params, key))
+        return trees.strong_types(draw(params, key))
 
 
-def _start(env: Any, key: Key, params: Any) -> Any:
+def _start(draw: Callable, key: Key, params: Any) -> Any:
     """The first TimeStep of all episodes of a task; each has a key of its own."""
-    first = _reset(env, key, params)
+    first = _reset(draw, key, params)
     return first.replace(state=first.state.replace(key=None))
 
 
-def _environment(env: Any, params: Any, name: str) -> Environment:
+def _environment(env: Any, draw: Callable, params: Any, name: str) -> Environment:
     """The adapter: the package's interface on one side, ours on the other."""
     constants = _import("xminigrid.core.constants")
     num_tiles, num_colours = constants.NUM_TILES, constants.NUM_COLORS
@@ -146,7 +148,7 @@ def _environment(env: Any, params: Any, name: str) -> Environment:
     def first(key, task):
         if task.start is not None:
             return task.start.replace(state=task.start.state.replace(key=key))
-        return _reset(env, key, params.replace(ruleset=task.ruleset))
+        return _reset(draw, key, params.replace(ruleset=task.ruleset))
 
     def reset(key, task):
         timestep = first(key, task)
@@ -168,7 +170,7 @@ def _environment(env: Any, params: Any, name: str) -> Environment:
         )
 
     seen = jax.eval_shape(
-        lambda key: observe(_reset(env, key, params)), jax.random.key(0)
+        lambda key: observe(_reset(draw, key, params)), jax.random.key(0)
     )
     observation = jax.ShapeDtypeStruct(seen.shape, seen.dtype)
     action = spaces.Discrete(env.num_actions(params))
