@@ -106,8 +106,8 @@ def drifting_goals() -> str:
         f"{found['num_batches']}, by `jm.continual`, with 95% intervals over "
         f"{found['num_seeds']} seeds of {found['num_streams']} streams each:\n\n"
         + table(["", *kinds], rows)
-        + "\n\nMeans over seeds and streams, of jumps, which come at other times in "
-        "each stream:\n\n![Return by batches, jumps](results/drifting_goals_jumps.png)\n\n"
+        + "\n\nReturns of jumps, which come at other times in each stream; means:\n\n"
+        "![Return by batches, jumps](results/drifting_goals_jumps.png)\n\n"
         + f"{versions(found)}."
     )
 
