@@ -175,7 +175,7 @@ def draw(results: dict[str, Any]) -> None:
         curves = {
             label: (np.arange(1, NUM_BATCHES + 1), np.asarray([found["by_batch"]]))
             for label, found in of.items()
-            if label in DRAWN
+            if label in DRAWN and "diverged" not in found
         }
         picture = plots.learning_curves(
             curves, xlabel="batch", ylabel="return of the batch"
@@ -184,8 +184,14 @@ def draw(results: dict[str, Any]) -> None:
 
 
 def summary(values: list[np.ndarray]) -> dict[str, Any]:
-    """Mean return over the life, by seed, with its 95% interval over seeds."""
+    """Mean return over the life, by seed, with its 95% interval over seeds.
+
+    Where a return is not finite, how many streams came to that instead.
+    """
     by_seed = jnp.asarray([seed.mean() for seed in values])
+    if not jnp.isfinite(by_seed).all():
+        whole = [bool(np.isfinite(stream).all()) for seed in values for stream in seed]
+        return {"diverged": whole.count(False)}
     over = jm.bootstrap_interval(jax.random.key(3), by_seed)
     return {
         "per_seed": by_seed.tolist(),

@@ -88,6 +88,7 @@ def environments() -> str:
             "any parameter, or state, of any gymnax environment",
             "",
         ],
+        ["`from_xland`", "rules or layout, of XLand-MiniGrid", ""],
         ["`mixture`", "the environment itself: tasks of several of them", ""],
         [
             "`from_ratings`, `from_choices`",

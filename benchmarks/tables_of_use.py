@@ -171,4 +171,6 @@ def _end(one: dict[str, list[float]]) -> str:
 
 
 def _interval(one: dict[str, float]) -> str:
+    if "diverged" in one:
+        return "diverges in some streams"
     return f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"

@@ -83,7 +83,8 @@ def continual(
     Batches may come from acting or from a log: like those of ``logged_experience`` they
     count as what the policy itself did, with the params that each update finds. So
     shortly after a start from the meta-params, and all but the first of a window, they
-    are off-policy, as with a log. ::
+    are off-policy, as with a log; steps on what the policy would no longer do can
+    diverge. ::
 
         stream = jm.continual(maml, forgetting=0.2)
         state = stream.start(key, meta_params)

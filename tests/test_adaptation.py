@@ -197,6 +197,7 @@ def test_rematerialization_changes_memory_not_gradients(key):
     assert again_bytes < kept_bytes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -273,8 +273,8 @@ def test_types_shapes_and_finiteness(name, learner, update, key):
     jax.eval_shape(jax.vmap(lambda key: learner.update(key, learner.init(key))), keys)
 
 
-# One of each way a method is put together; the others are among the slow tests.
-OF_A_KIND = {"maml", "imaml", "es_maml", "rl2"}
+# One that adapts by gradients, and one in its memory; the others are slow tests.
+OF_A_KIND = {"maml", "rl2"}
 
 
 of_each_kind = pytest.mark.parametrize(
@@ -309,6 +309,7 @@ def test_training_over_vmapped_seeds_is_a_loop_of_updates_for_each(name, key):
     assert update._cache_size() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument",
     ["inner_optimizer", pytest.param("outer_optimizer", marks=pytest.mark.slow)],

@@ -111,6 +111,7 @@ def test_evaluate_gives_the_same_result(run, capsys):
     assert f"{before['adaptation_curve']['mean'][1]:.2f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_evaluate_takes_a_number_of_tasks(run, tmp_path):
     shutil.copytree(run, tmp_path / "copy")
     jaxmeta("evaluate", tmp_path / "copy", "--num-test-tasks=7")

@@ -301,6 +301,7 @@ def test_a_failed_write_leaves_nothing(learned, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_batches_of_certain_sizes_are_refused(tmp_path):
     learner = recipes.get("dpo-drift").build(num_lifetimes=2).learner
     with pytest.raises(ValueError, match="learner: its updates need batches of cert"):

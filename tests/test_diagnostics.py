@@ -186,6 +186,7 @@ def promp():
     )
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_is_what_an_update_descends(key):
     learner = promp()
 

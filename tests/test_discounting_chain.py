@@ -10,6 +10,7 @@ from jaxmeta.recipes import discounting_chain
 from jaxmeta.recipes.discounting_chain import DELAYS, REWARDS, temporal_difference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("discount", [0.9, 1.0])
 def test_errors_are_zero_after_the_choice_and_tell_its_worth(discount, key):
     """What a chain pays is certain once it is chosen; before, it is a mean."""

@@ -47,6 +47,7 @@ def lived(learner, meta_params, key):
     return experience.initial, after, batch, key
 
 
+@pytest.mark.slow
 def test_agents_whose_drift_is_that_of_clipping_are_ppo(key):
     """A drift without weights that clips, against a known agent on the same batch."""
     clip = losses.clipping_drift(0.1)

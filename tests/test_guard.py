@@ -98,6 +98,7 @@ def rows(directory):
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_few_are_counted_and_left_out_of_the_means(tmp_path, caplog):
     options = {"chunk_size": 4, "directory": tmp_path, "progress": False}
     state = fit(KEY, poisoned([1, 2, 4, 5, 6, 7]), 12, max_skipped=7, **options)

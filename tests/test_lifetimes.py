@@ -54,6 +54,7 @@ def made(**options):
     )
 
 
+@pytest.mark.slow
 def test_agents_die_at_their_age_and_others_live_on(key):
     """Ages are spread at first; one whose age reaches the lifetime is replaced."""
     learner = made()

@@ -101,6 +101,7 @@ def test_the_mean_gradient_is_that_of_the_return(kind):
     np.testing.assert_allclose(mean, -jax.grad(value)(logits)["logits"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_only_the_ratio_has_the_curvature_of_the_return():
     """One step: the mean Hessian of the ratio surrogate is that of the return."""
     paid, logits = jnp.array([1.0, -2.0]), jnp.array([[0.2, -0.3]])

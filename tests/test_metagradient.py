@@ -276,6 +276,7 @@ def test_learners_can_be_made_inside_a_program(key):
         np.testing.assert_allclose(together[name][1], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_agent_does_not_see_the_outer_critic(key):
     """With it or without, an agent with the same start learns the same."""
     alone = inner.tuned(POLICY.init, NUMBERS, actor_critic, optax.sgd(0.1))

@@ -96,6 +96,7 @@ def test_an_end_cuts_the_target_and_a_time_limit_does_not(key):
     assert abs(target(acted) - acted.reward[0, 0]) > 0.01
 
 
+@pytest.mark.slow
 def test_it_learns_to_infer_the_target(key):
     """Not knowing it -1 is best, knowing it 0; with eight keys it got -0.1 or more."""
     made = learner(

@@ -109,6 +109,7 @@ def test_two_processes_are_as_good_as_one(name, devices, tmp_path):
     assert_close(*(end["leaves"] for end in ends))
 
 
+@pytest.mark.slow
 def test_each_device_works_on_its_own_share():
     """So that its FLOPs are those of as many tasks."""
     found = ended(started("flops", devices=4))

@@ -116,6 +116,7 @@ def test_a_rule_is_told_the_discount_it_was_trained_with(monkeypatch):
     assert told == [0.9, 0.9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["dpo-drift", pytest.param("open-gridworld", marks=pytest.mark.slow)]
 )

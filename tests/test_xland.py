@@ -255,7 +255,7 @@ def test_what_cannot_be_played_is_refused(benchmark, rulesets):
     with pytest.raises(ValueError, match="rulesets: MiniGrid-Empty-5x5 has none"):
         from_xland(EMPTY, rulesets=rulesets)
     with pytest.raises(TypeError, match="rulesets must be a Benchmark or a RuleSet"):
-        from_xland(XLAND, rulesets="trivial-1m")
+        from_xland(XLAND, rulesets="small-1m")
     with pytest.raises(ValueError, match="rulesets: there are none; a split may have"):
         from_xland(XLAND, rulesets=benchmark.split(1.0)[1])
     with pytest.raises(ValueError, match=r"goal must be integers \[3, 5\], got .*3, 4"):

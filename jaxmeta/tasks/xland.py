@@ -68,7 +68,7 @@ def from_xland(
 
     Raises:
         MissingExtraError: if the package ``xminigrid`` is not installed.
-        TypeError: if ``rulesets`` are none, or a value has the wrong type.
+        TypeError: if ``rulesets`` or another value has the wrong type.
         ValueError: an unknown id, rulesets missing, not taken, empty or of the wrong
             shape, a horizon below one.
     """
@@ -182,7 +182,7 @@ def _batched(rulesets: Any, env_id: str) -> Any:
     if rulesets is None:
         raise ValueError(
             f"rulesets: those of {env_id} are missing, without which there is no goal; "
-            'pass xminigrid.load_benchmark("trivial-1m"), or a RuleSet'
+            'pass xminigrid.load_benchmark("small-1m"), or a RuleSet'
         )
     kinds = _import("xminigrid.types"), _import("xminigrid.benchmarks")
     if isinstance(rulesets, kinds[1].Benchmark):
