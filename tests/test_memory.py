@@ -26,7 +26,12 @@ CORES = {
 }
 
 
-@pytest.fixture(params=CORES)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name == "snail" else name
+        for name in CORES
+    ]
+)
 def core(request):
     return CORES[request.param]
 

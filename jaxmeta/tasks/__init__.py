@@ -4,9 +4,9 @@
 samplers (a plain value is the same for all tasks); :func:`from_xland` makes one of the
 rulesets of XLand-MiniGrid; :func:`supervised` and :func:`from_arrays` make tasks of
 labelled examples; :func:`from_ratings` makes one of each user of logged ratings,
-:func:`from_choices` of logged occasions to choose; :func:`finite` splits a finite set of tasks into training and test tasks;
-:func:`mixture` puts tasks of several environments behind one interface; the others are
-the field's benchmarks by name.
+:func:`from_choices` of logged occasions to choose; :func:`finite` splits a finite set
+of tasks into training and test tasks; :func:`mixture` puts tasks of several
+environments behind one interface; the others are the field's benchmarks by name.
 """
 
 from jaxmeta.tasks.adapter import Task, from_gymnax
