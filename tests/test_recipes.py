@@ -13,12 +13,13 @@ import jaxmeta as jm
 from jaxmeta import outer, recipes
 from jaxmeta.algorithms.promp import ProMPState
 from jaxmeta.environments import locomotion
+from jaxmeta.recipes import locomotion as locomotion_recipes
 from jaxmeta.types import Experience
 
 # The physics of a body takes long to trace.
 TRACED = [
     pytest.param(name, marks=pytest.mark.slow)
-    if name.startswith("maml-halfcheetah")
+    if name in {recipe.name for recipe in locomotion_recipes.RECIPES}
     else name
     for name in recipes.RECIPES
 ]

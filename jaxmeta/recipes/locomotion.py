@@ -1,10 +1,11 @@
-"""MAML on half-cheetahs, in the protocol of Finn, Abbeel and Levine (2017).
+"""MAML on simulated bodies, in the protocol of Finn, Abbeel and Levine (2017).
 
 40 tasks of 20 episodes of 200 steps per meta-update, one inner update of rate 0.1 on
 normalised advantages over a linear-feature baseline, a trust region of radius 0.01
 outside, two layers of 100 units; tested with three updates of 20 episodes, of half the
-rate from the second on. An action lasts one physics step of 0.01 s, as it did for
-their published numbers; ``frame_skip=5`` gives the tasks of ProMP and Gymnasium.
+rate from the second on. On half-cheetahs an action lasts one physics step of 0.01 s, as
+it did for their published numbers; ``frame_skip=5`` gives the tasks of ProMP and
+Gymnasium, as ants and walkers have them by default.
 
 What differs from the paper: what ``HalfCheetahDirection`` says of the environment;
 second derivatives of the likelihood ratio; outer advantages that are normalised; tanh
@@ -13,7 +14,9 @@ and .02 of the original code; the curvature of the trust region is estimated on 
 of the episodes.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import jax
 
@@ -26,125 +29,69 @@ from jaxmeta.types import TaskDistribution
 ACTIVATIONS = {"tanh": jax.nn.tanh, "relu": jax.nn.relu}
 
 
-def build_direction(
-    *,
-    frame_skip: int = 1,
-    horizon: int = 200,
-    hidden: tuple[int, ...] = (100, 100),
-    initial_std: float = 1.0,
-    inner_rate: float = 0.1,
-    inner_discount: float = 0.99,
-    outer_discount: float = 0.99,
-    radius: float = 0.01,
-    activation: str = "tanh",
-    num_cg: int = 10,
-    num_curvature_episodes: int = 4,
-    entropy_coefficient: float = 0.0,
-    num_tasks: int = 40,
-    num_episodes: int = 20,
-    num_episodes_test: int = 20,
-    estimator: str = "lvc",
-) -> Experiment:
-    """MAML with a trust region on half-cheetahs that run forwards or backwards.
+def _build(
+    make: Callable[..., TaskDistribution], steps_per_action: int
+) -> Callable[..., Experiment]:
+    """The builder of a recipe on ``make(frame_skip=..., horizon=...)``."""
 
-    Args:
-        frame_skip: physics steps of 0.01 s per action.
-        horizon: steps in an episode.
-        hidden: sizes of the policy's hidden layers.
-        initial_std: initial standard deviation of the actions.
-        inner_rate: rate of the first inner update; later ones take half of it.
-        inner_discount: discount of the inner advantages.
-        outer_discount: discount of the outer advantages.
-        radius: of the trust region, in nats.
-        activation: of the hidden layers, tanh or relu.
-        num_cg: conjugate-gradient iterations.
-        num_curvature_episodes: of each task, that the curvature is estimated on.
-        entropy_coefficient: of the outer loss.
-        num_tasks: tasks per meta-update.
-        num_episodes: episodes per inner update.
-        num_episodes_test: episodes per inner update at test time.
-        estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
-    """
-    return _experiment(
-        tasks.half_cheetah_direction(frame_skip=frame_skip, horizon=horizon),
-        hidden=hidden,
-        initial_std=initial_std,
-        inner_rate=inner_rate,
-        inner_discount=inner_discount,
-        outer_discount=outer_discount,
-        radius=radius,
-        activation=activation,
-        num_cg=num_cg,
-        num_curvature_episodes=num_curvature_episodes,
-        entropy_coefficient=entropy_coefficient,
-        num_tasks=num_tasks,
-        num_episodes=num_episodes,
-        num_episodes_test=num_episodes_test,
-        estimator=estimator,
-    )
+    def build(
+        *,
+        frame_skip: int = steps_per_action,
+        horizon: int = 200,
+        hidden: tuple[int, ...] = (100, 100),
+        initial_std: float = 1.0,
+        inner_rate: float = 0.1,
+        inner_discount: float = 0.99,
+        outer_discount: float = 0.99,
+        radius: float = 0.01,
+        activation: str = "tanh",
+        num_cg: int = 10,
+        num_curvature_episodes: int = 4,
+        entropy_coefficient: float = 0.0,
+        num_tasks: int = 40,
+        num_episodes: int = 20,
+        num_episodes_test: int = 20,
+        estimator: str = "lvc",
+    ) -> Experiment:
+        """MAML with a trust region on simulated bodies.
 
+        Args:
+            frame_skip: physics steps per action.
+            horizon: steps in an episode.
+            hidden: sizes of the policy's hidden layers.
+            initial_std: initial standard deviation of the actions.
+            inner_rate: rate of the first inner update; later ones take half of it.
+            inner_discount: discount of the inner advantages.
+            outer_discount: discount of the outer advantages.
+            radius: of the trust region, in nats.
+            activation: of the hidden layers, tanh or relu.
+            num_cg: conjugate-gradient iterations.
+            num_curvature_episodes: of each task, that the curvature is estimated on.
+            entropy_coefficient: of the outer loss.
+            num_tasks: tasks per meta-update.
+            num_episodes: episodes per inner update.
+            num_episodes_test: episodes per inner update at test time.
+            estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
+        """
+        return _experiment(
+            make(frame_skip=frame_skip, horizon=horizon),
+            hidden=hidden,
+            initial_std=initial_std,
+            inner_rate=inner_rate,
+            inner_discount=inner_discount,
+            outer_discount=outer_discount,
+            radius=radius,
+            activation=activation,
+            num_cg=num_cg,
+            num_curvature_episodes=num_curvature_episodes,
+            entropy_coefficient=entropy_coefficient,
+            num_tasks=num_tasks,
+            num_episodes=num_episodes,
+            num_episodes_test=num_episodes_test,
+            estimator=estimator,
+        )
 
-def build_velocity(
-    *,
-    velocities: tuple[float, float] = (0.0, 2.0),
-    frame_skip: int = 1,
-    horizon: int = 200,
-    hidden: tuple[int, ...] = (100, 100),
-    initial_std: float = 1.0,
-    inner_rate: float = 0.1,
-    inner_discount: float = 0.99,
-    outer_discount: float = 0.99,
-    radius: float = 0.01,
-    activation: str = "tanh",
-    num_cg: int = 10,
-    num_curvature_episodes: int = 4,
-    entropy_coefficient: float = 0.0,
-    num_tasks: int = 40,
-    num_episodes: int = 20,
-    num_episodes_test: int = 20,
-    estimator: str = "lvc",
-) -> Experiment:
-    """MAML with a trust region on half-cheetahs that run at a velocity.
-
-    Args:
-        velocities: the ends of the interval of velocities, in metres per second.
-        frame_skip: physics steps of 0.01 s per action.
-        horizon: steps in an episode.
-        hidden: sizes of the policy's hidden layers.
-        initial_std: initial standard deviation of the actions.
-        inner_rate: rate of the first inner update; later ones take half of it.
-        inner_discount: discount of the inner advantages.
-        outer_discount: discount of the outer advantages.
-        radius: of the trust region, in nats.
-        activation: of the hidden layers, tanh or relu.
-        num_cg: conjugate-gradient iterations.
-        num_curvature_episodes: of each task, that the curvature is estimated on.
-        entropy_coefficient: of the outer loss.
-        num_tasks: tasks per meta-update.
-        num_episodes: episodes per inner update.
-        num_episodes_test: episodes per inner update at test time.
-        estimator: of the meta-gradient, one of ``jaxmeta.estimators``.
-    """
-    distribution = tasks.half_cheetah_velocity(
-        velocities=velocities, frame_skip=frame_skip, horizon=horizon
-    )
-    return _experiment(
-        distribution,
-        hidden=hidden,
-        initial_std=initial_std,
-        inner_rate=inner_rate,
-        inner_discount=inner_discount,
-        outer_discount=outer_discount,
-        radius=radius,
-        activation=activation,
-        num_cg=num_cg,
-        num_curvature_episodes=num_curvature_episodes,
-        entropy_coefficient=entropy_coefficient,
-        num_tasks=num_tasks,
-        num_episodes=num_episodes,
-        num_episodes_test=num_episodes_test,
-        estimator=estimator,
-    )
+    return build
 
 
 def _experiment(
@@ -205,29 +152,63 @@ def _experiment(
     )
 
 
+def _recipe(
+    name: str,
+    summary: str,
+    body: str,
+    make: Callable[..., TaskDistribution],
+    steps_per_action: int,
+    published: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
+) -> Recipe:
+    return Recipe(
+        name=f"maml-{name}",
+        summary=summary,
+        method="MAML with a trust region",
+        tasks=body,
+        build=_build(make, steps_per_action),
+        num_updates=500,
+        num_test_tasks=40,
+        published=published,
+        optimum=None,
+        expected_time="minutes on a GPU",
+    )
+
+
 RECIPES = (
-    Recipe(
-        name="maml-halfcheetah-direction",
-        summary="MAML learns to run forwards or backwards after one gradient step",
-        method="MAML with a trust region",
-        tasks="half-cheetah direction",
-        build=build_direction,
-        num_updates=500,
-        num_test_tasks=40,
-        published={"MAML (Finn et al., 2017)": (-50.7, 293.2, 313.5, 315.7)},
-        optimum=None,
-        expected_time="on a GPU; see benchmarks/locomotion.py",
+    _recipe(
+        "halfcheetah-direction",
+        "MAML learns to run forwards or backwards after one gradient step",
+        "half-cheetah direction",
+        tasks.half_cheetah_direction,
+        1,
+        {"MAML (Finn et al., 2017)": (-50.7, 293.2, 313.5, 315.7)},
     ),
-    Recipe(
-        name="maml-halfcheetah-velocity",
-        summary="MAML learns to run at a velocity after one gradient step",
-        method="MAML with a trust region",
-        tasks="half-cheetah velocity",
-        build=build_velocity,
-        num_updates=500,
-        num_test_tasks=40,
-        published={},
-        optimum=None,
-        expected_time="on a GPU; see benchmarks/locomotion.py",
+    _recipe(
+        "halfcheetah-velocity",
+        "MAML learns to run at a velocity after one gradient step",
+        "half-cheetah velocity",
+        tasks.half_cheetah_velocity,
+        1,
+    ),
+    _recipe(
+        "ant-direction",
+        "MAML learns to walk forwards or backwards after one gradient step",
+        "ant direction",
+        tasks.ant_direction,
+        5,
+    ),
+    _recipe(
+        "ant-goal",
+        "MAML learns to walk to a point after one gradient step",
+        "ant goal",
+        tasks.ant_goal,
+        5,
+    ),
+    _recipe(
+        "walker-params",
+        "MAML learns to walk with a body of other masses after one gradient step",
+        "walker of random parameters",
+        tasks.walker_params,
+        4,
     ),
 )
