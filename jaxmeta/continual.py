@@ -75,16 +75,15 @@ def continual(
     rates, decay likewise and are rounded, so that they stop at about
     ``1 / (2 forgetting)``. Other ways to forget, one at a time:
 
-    - ``window``: adapt from the meta-params on the last so many batches.
+    - ``window``: adapt from the meta-params on the last so many batches, each as acted
+      by the params it found, which the ratios of an inner loss correct for.
     - ``reset_every``: start from the meta-params at every so many batches.
     - ``reset_drop``: start from them where the mean return of a batch has fallen by
       more than this below the best since the last start.
 
     Batches may come from acting or from a log: like those of ``logged_experience`` they
-    count as what the policy itself did, with the params that each update finds. So
-    shortly after a start from the meta-params, and all but the first of a window, they
-    are off-policy, as with a log; steps on what the policy would no longer do can
-    diverge. ::
+    count as what the policy itself did, with the params that it finds. So after a reset
+    or a jump of the params one batch may be off-policy, as with a log. ::
 
         stream = jm.continual(maml, forgetting=0.2)
         state = stream.start(key, meta_params)
@@ -121,32 +120,31 @@ def continual(
 
         return jax.tree.map(leaf, fresh, state) if forgetting else state
 
-    def advance(key, meta_params, state, batch):
-        if not isinstance(batch, Examples):
-            batch = recorded.as_acted(
-                learner.policy, inner.params(meta_params, state), batch
-            )
-        return inner.update(key, meta_params, state, batch)
+    def acted(meta_params, state, batch):
+        """As acted by the params that a batch finds."""
+        if isinstance(batch, Examples):
+            return batch
+        params = inner.params(meta_params, state)
+        return recorded.as_acted(learner.policy, params, _without_distribution(batch))
 
     def start(key, meta_params, batch=None):
         if window is not None and batch is None:
             raise ValueError(
                 f"batch: a window of {window} batches needs one of the shape to come"
             )
+        fresh = trees.strong_types(inner.init(key, meta_params))
         kept = None
         if window is not None:
             kept = jax.tree.map(
-                lambda leaf: jnp.zeros((window, *jnp.shape(leaf)), leaf.dtype),
-                _without_distribution(batch),
+                lambda leaf: jnp.zeros((window, *leaf.shape), leaf.dtype),
+                jax.eval_shape(acted, meta_params, fresh, batch),
             )
         zero = jnp.zeros((), jnp.int32)
-        fresh = trees.strong_types(inner.init(key, meta_params))
         state = ContinualState(fresh, zero, zero, jnp.full((), -jnp.inf), kept)
         return trees.strong_types(state)
 
     def update(key, meta_params, state, batch):
         key_init, key_update = jax.random.split(key)
-        batch = _without_distribution(batch)
         fresh = trees.strong_types(inner.init(key_init, meta_params))
         achieved = jnp.full((), jnp.nan)
         if not isinstance(batch, Examples):
@@ -158,16 +156,19 @@ def continual(
             reset = achieved < state.best - reset_drop
         if window is None:
             found = trees.where(reset, fresh, decayed(fresh, state.inner))
-            found, info = advance(key_update, meta_params, found, batch)
+            batch = acted(meta_params, found, batch)
+            found, info = inner.update(key_update, meta_params, found, batch)
             kept = None
         else:
             kept = jax.tree.map(
                 lambda old, new: jnp.concatenate([old[1:], new[None]]),
                 state.batches,
-                batch,
+                acted(meta_params, state.inner, batch),
             )
             seen = jnp.arange(window) >= window - 1 - state.num_batches
-            found, info = _replay(advance, key_update, meta_params, fresh, kept, seen)
+            found, info = _replay(
+                inner.update, key_update, meta_params, fresh, kept, seen
+            )
         age = jnp.where(reset, 1, state.age + 1)
         best = jnp.where(reset, -jnp.inf, jnp.fmax(state.best, achieved))
         state = ContinualState(found, state.num_batches + 1, age, best, kept)
@@ -181,12 +182,12 @@ def continual(
     return Continual(start, update, params)
 
 
-def _replay(advance, key, meta_params, fresh, batches, seen):
+def _replay(update, key, meta_params, fresh, batches, seen):
     """Update on the batches that were seen, from a fresh start; info of the last."""
 
     def step(state, one):
         key, batch, is_seen = one
-        moved, info = advance(key, meta_params, state, batch)
+        moved, info = update(key, meta_params, state, batch)
         return trees.where(is_seen, moved, state), info
 
     keys = jax.random.split(key, seen.shape[0])

@@ -99,10 +99,19 @@ def test_to_forget_all_is_to_adapt_from_scratch(setting, options):
 
 
 def test_a_window_is_adaptation_to_the_last_batches(setting):
+    """Each with the distributions of the params it found when it came."""
+    learner, meta_params, batches = setting
     params, _ = run(setting, window=2)
-    check(jm.trees.at(params, 0), by_hand(setting, [0]))
-    for n in range(1, NUM_BATCHES):
-        check(jm.trees.at(params, n), by_hand(setting, [n - 1, n]))
+    fresh = learner.inner.init(jax.random.key(0), meta_params)
+    state, acted = fresh, []
+    for n in range(NUM_BATCHES):
+        found = learner.inner.params(meta_params, state)
+        batch = jm.trees.at(batches, n)
+        acted.append(recorded.as_acted(learner.policy, found, batch))
+        state = fresh
+        for one in acted[-2:]:
+            state, _ = learner.inner.update(jax.random.key(0), meta_params, state, one)
+        check(jm.trees.at(params, n), state)
 
 
 def test_resets_come_when_they_are_due(setting):
@@ -202,7 +211,7 @@ def test_wrong_arguments_are_refused(setting):
         jm.continual(learner, reset_every=2.5)
     with pytest.raises(ValueError, match=r"reset_drop must be positive"):
         jm.continual(learner, reset_drop=0.0)
-    with pytest.raises(ValueError, match=r"forgetting and window: choose one"):
+    with pytest.raises(ValueError, match=r"forgetting=0\.5 and window=2: choose one"):
         jm.continual(learner, forgetting=0.5, window=2)
     with pytest.raises(TypeError, match=r"learner must be a MetaLearner"):
         jm.continual(learner.policy)
