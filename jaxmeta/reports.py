@@ -21,7 +21,7 @@ def run(result: Result, directory: Path) -> None:
     last = len(curve["mean"]) - 1
     parts = min(last, _MOST_COLUMNS - 1)
     steps = [round(part * last / max(parts, 1)) for part in range(parts + 1)]
-    table = Table(f"after ... {result['unit']}s", box=None)
+    table = Table(f"{result['unit']}s before", box=None)
     for step in steps:
         table.add_column(str(step), justify="right")
 
