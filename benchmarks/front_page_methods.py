@@ -127,7 +127,7 @@ def measured() -> dict[str, str]:
         f"{_published('maml_navigation2d')})",
         "maml_trpo": f"{steps}{_curve('maml_trpo_navigation2d')}; half-cheetah "
         f"forwards or backwards, 0 and 1 steps: **{_row(cheetahs[:2])}** "
-        "(2 seeds; published -50.70, 293.20)",
+        "(2 seeds of the better of two settings; published -50.70, 293.20)",
         "promp": steps + _curve("promp_navigation2d"),
         "emaml": f"corners before and after one step: {_row(explored)} of "
         f"{corners['optimum'][-1]:.0f}",

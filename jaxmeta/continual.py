@@ -75,15 +75,16 @@ def continual(
     rates, decay likewise and are rounded, so that they stop at about
     ``1 / (2 forgetting)``. Other ways to forget, one at a time:
 
-    - ``window``: adapt from the meta-params on the last so many batches, each as acted
-      by the params it found, which the ratios of an inner loss correct for.
+    - ``window``: adapt from the meta-params on the last so many batches.
     - ``reset_every``: start from the meta-params at every so many batches.
     - ``reset_drop``: start from them where the mean return of a batch has fallen by
       more than this below the best since the last start.
 
-    Batches may come from acting or from a log: like those of ``logged_experience`` they
-    count as what the policy itself did, with the params that it finds. So after a reset
-    or a jump of the params one batch may be off-policy, as with a log. ::
+    Batches may come from acting or from a log. They count as acted with the params that
+    the state gave when they came, ``params(meta_params, state)``, as what is acted with
+    those is; where an update starts from others, after forgetting, a reset or in a
+    window, the ratios of an inner loss that has some (``losses.likelihood_ratio``, that
+    of MAML by default) correct for it. ::
 
         stream = jm.continual(maml, forgetting=0.2)
         state = stream.start(key, meta_params)
@@ -146,6 +147,7 @@ def continual(
     def update(key, meta_params, state, batch):
         key_init, key_update = jax.random.split(key)
         fresh = trees.strong_types(inner.init(key_init, meta_params))
+        batch = acted(meta_params, state.inner, batch)
         achieved = jnp.full((), jnp.nan)
         if not isinstance(batch, Examples):
             achieved = jnp.mean(jnp.sum(batch.reward, axis=-1))
@@ -156,14 +158,13 @@ def continual(
             reset = achieved < state.best - reset_drop
         if window is None:
             found = trees.where(reset, fresh, decayed(fresh, state.inner))
-            batch = acted(meta_params, found, batch)
             found, info = inner.update(key_update, meta_params, found, batch)
             kept = None
         else:
             kept = jax.tree.map(
                 lambda old, new: jnp.concatenate([old[1:], new[None]]),
                 state.batches,
-                acted(meta_params, state.inner, batch),
+                batch,
             )
             seen = jnp.arange(window) >= window - 1 - state.num_batches
             found, info = _replay(

@@ -85,7 +85,7 @@ def diagnose(
 ) -> Diagnosis:
     """Train a meta-learner and what it should beat, and say in words whether it does.
 
-    On the same held-out tasks, with as much interaction there:
+    On the same fresh tasks, with as much interaction there:
 
     - *meta-learned*: ``test_learner`` adapts what ``learner`` was trained to.
     - *from scratch*: a policy adapts that is drawn anew for each task.
@@ -111,8 +111,8 @@ def diagnose(
         learner: meta-learns, and adapts in inner updates or in its memory.
         tasks: to train and to tune on.
         num_updates: meta-updates.
-        num_tasks: held-out tasks.
-        num_tuning_tasks: tasks on which rates are chosen, others than those.
+        num_tasks: to compare on, drawn anew; of few tasks they are not new ones.
+        num_tuning_tasks: tasks on which rates are chosen, another draw.
         test_learner: whose inner updates and episodes are the budget; ``learner`` by
             default.
         test_tasks: held-out tasks; by default drawn as those of training are.

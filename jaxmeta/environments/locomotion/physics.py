@@ -46,7 +46,9 @@ class Physics:
     whatever the precision of other matrix products is. Only the number of iterations
     of the constraint solver differs from the model's file: its early exits are no gain
     where many bodies are simulated side by side, and more iterations than the defaults
-    here do not bring a step nearer to that of MuJoCo in C; tests compare them.
+    here do not bring a step nearer to that of MuJoCo in C; tests compare them. MJX is
+    MuJoCo's own, and takes the very models that the field's benchmarks were made with;
+    brax has others of its own, and so has MuJoCo Playground.
 
     Args:
         name: of the model, a file of ``gymnasium/envs/mujoco/assets`` without ``.xml``.
