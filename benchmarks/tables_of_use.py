@@ -84,8 +84,8 @@ def diagnosis() -> str:
     return (
         "`jaxmeta.diagnose` on tasks for which the right answer is known. Scratch and "
         "fine-tuning have as many updates as the learner, of rates tuned on other "
-        "draws of tasks; there are five unrelated bandits and one goal for all, so that "
-        "there no task is new:\n\n"
+        "draws of tasks; there are five unrelated bandits and one goal for all, so "
+        "that no task is new there:\n\n"
         + table(["tasks", "what is true", "answer", "seeds with it", "the first"], rows)
         + "\n\n![Adaptation of all ways to learn, navigation]"
         f"(results/diagnose_navigation.png)\n\n{versions(found)}."

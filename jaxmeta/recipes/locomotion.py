@@ -1,11 +1,12 @@
 """MAML on simulated bodies, in the protocol of Finn, Abbeel and Levine (2017).
 
 40 tasks of 20 episodes (40 of ants with a direction) of 200 steps per meta-update, one
-inner update of rate 0.1 on normalised advantages over a linear-feature baseline, a trust
-region of radius 0.01 outside, two layers of 100 units; tested with three updates of as
-many episodes, of half the rate from the second on. On half-cheetahs an action lasts one physics step of 0.01 s, as
-it did for their published numbers; ``frame_skip=5`` gives the tasks of ProMP and
-Gymnasium, as ants and walkers have them by default. Walkers are ProMP's.
+inner update of rate 0.1 on normalised advantages over a linear-feature baseline, a
+trust region of radius 0.01 outside, two layers of 100 units; tested with three updates
+of as many episodes, of half the rate from the second on. On half-cheetahs an action
+lasts one physics step of 0.01 s, as it did for their published numbers;
+``frame_skip=5`` gives the tasks of ProMP and Gymnasium, as ants have them by default.
+Walkers are ProMP's.
 
 What differs from the paper: what ``HalfCheetahDirection`` says of the environment;
 second derivatives of the likelihood ratio; outer advantages that are normalised; tanh
