@@ -80,11 +80,12 @@ def continual(
     - ``reset_drop``: start from them where the mean return of a batch has fallen by
       more than this below the best since the last start.
 
-    Batches may come from acting or from a log. They count as acted with the params that
-    the state gave when they came, ``params(meta_params, state)``, as what is acted with
-    those is; where an update starts from others, after forgetting, a reset or in a
-    window, the ratios of an inner loss that has some (``losses.likelihood_ratio``, that
-    of MAML by default) correct for it. ::
+    Batches may come from acting or from a log: like those of ``logged_experience`` they
+    count as what the policy itself did, with the params that each update finds. Where
+    an update starts from others than those that acted, after forgetting, a reset or in
+    a window, that is biased. Ratios against those that acted would not be, but those of
+    a policy that has become sharp are so large that adaptation diverged; a window, most
+    of whose batches are of other params, can diverge in any case. ::
 
         stream = jm.continual(maml, forgetting=0.2)
         state = stream.start(key, meta_params)
@@ -121,33 +122,33 @@ def continual(
 
         return jax.tree.map(leaf, fresh, state) if forgetting else state
 
-    def acted(meta_params, state, batch):
-        """As acted by the params that a batch finds."""
-        if isinstance(batch, Examples):
-            return batch
-        params = inner.params(meta_params, state)
-        return recorded.as_acted(learner.policy, params, _without_distribution(batch))
+    def advance(key, meta_params, state, batch):
+        if not isinstance(batch, Examples):
+            batch = recorded.as_acted(
+                learner.policy, inner.params(meta_params, state), batch
+            )
+        return inner.update(key, meta_params, state, batch)
 
     def start(key, meta_params, batch=None):
         if window is not None and batch is None:
             raise ValueError(
                 f"batch: a window of {window} batches needs one of the shape to come"
             )
-        fresh = trees.strong_types(inner.init(key, meta_params))
         kept = None
         if window is not None:
             kept = jax.tree.map(
-                lambda leaf: jnp.zeros((window, *leaf.shape), leaf.dtype),
-                jax.eval_shape(acted, meta_params, fresh, batch),
+                lambda leaf: jnp.zeros((window, *jnp.shape(leaf)), leaf.dtype),
+                _without_distribution(batch),
             )
         zero = jnp.zeros((), jnp.int32)
+        fresh = trees.strong_types(inner.init(key, meta_params))
         state = ContinualState(fresh, zero, zero, jnp.full((), -jnp.inf), kept)
         return trees.strong_types(state)
 
     def update(key, meta_params, state, batch):
         key_init, key_update = jax.random.split(key)
+        batch = _without_distribution(batch)
         fresh = trees.strong_types(inner.init(key_init, meta_params))
-        batch = acted(meta_params, state.inner, batch)
         achieved = jnp.full((), jnp.nan)
         if not isinstance(batch, Examples):
             achieved = jnp.mean(jnp.sum(batch.reward, axis=-1))
@@ -158,7 +159,7 @@ def continual(
             reset = achieved < state.best - reset_drop
         if window is None:
             found = trees.where(reset, fresh, decayed(fresh, state.inner))
-            found, info = inner.update(key_update, meta_params, found, batch)
+            found, info = advance(key_update, meta_params, found, batch)
             kept = None
         else:
             kept = jax.tree.map(
@@ -167,9 +168,7 @@ def continual(
                 batch,
             )
             seen = jnp.arange(window) >= window - 1 - state.num_batches
-            found, info = _replay(
-                inner.update, key_update, meta_params, fresh, kept, seen
-            )
+            found, info = _replay(advance, key_update, meta_params, fresh, kept, seen)
         age = jnp.where(reset, 1, state.age + 1)
         best = jnp.where(reset, -jnp.inf, jnp.fmax(state.best, achieved))
         state = ContinualState(found, state.num_batches + 1, age, best, kept)
@@ -183,12 +182,12 @@ def continual(
     return Continual(start, update, params)
 
 
-def _replay(update, key, meta_params, fresh, batches, seen):
+def _replay(advance, key, meta_params, fresh, batches, seen):
     """Update on the batches that were seen, from a fresh start; info of the last."""
 
     def step(state, one):
         key, batch, is_seen = one
-        moved, info = update(key, meta_params, state, batch)
+        moved, info = advance(key, meta_params, state, batch)
         return trees.where(is_seen, moved, state), info
 
     keys = jax.random.split(key, seen.shape[0])
