@@ -30,7 +30,7 @@ from panels import (
     panel,
     rows_of,
 )
-from recommendation import (
+from slate_players import (
     Player,
     belief,
     by_user,

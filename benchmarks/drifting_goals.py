@@ -79,7 +79,8 @@ def lives(learner, tasks, way: dict[str, Any] | None):
     stream = None if way is None else jm.continual(learner, **way)
 
     def live(key, meta_params, places):
-        like = tasks.sample(key)
+        key_like, key_start = (jax.random.fold_in(key, n) for n in (1, 2))
+        like = tasks.sample(key_like)  # its goal is replaced
 
         def act(key, params, goal):
             task = like._replace(params=like.params.replace(goal=goal))
@@ -110,7 +111,7 @@ def lives(learner, tasks, way: dict[str, Any] | None):
 
         like_batch = jax.eval_shape(act, key, meta_params, places[0])
         empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like_batch)
-        state = alive.start(key, meta_params, empty)
+        state = alive.start(key_start, meta_params, empty)
         return jax.lax.scan(step, state, (keys, places))[1]
 
     return live
